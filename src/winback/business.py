@@ -1,0 +1,36 @@
+"""What one running winback works with: settings, database, campaigns, facts, templates.
+
+Built once, by ``winback.house``, and handed down; holds no session and no client.
+"""
+
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Engine
+
+from winback.campaign.loading import Facts
+from winback.campaign.schema import Campaign
+from winback.messages.shelf import Shelf
+from winback.settings import Environment, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Business:
+    """One business as winback serves it."""
+
+    settings: Settings
+    environment: Environment
+    engine: Engine
+    campaigns: tuple[Campaign, ...]
+    facts: Facts
+    shelf: Shelf
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The time zone in which the business's days are counted."""
+        return self.settings.business.zone
+
+    @property
+    def secret(self) -> str:
+        """The key of tokens and of address hashes."""
+        return self.environment.secret.get_secret_value()

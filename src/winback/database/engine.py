@@ -1,0 +1,139 @@
+"""Make the engine, and see to it that the database fits this version and this mode.
+
+SQLite is created and upgraded by itself; an old PostgreSQL schema is refused with the sentence
+that names the command.
+"""
+
+import secrets
+import sqlite3
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine, create_engine, event, insert, make_url, select
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from winback.database.tables import Installation
+from winback.errors import SchemaError
+from winback.states import Mode
+
+_BUSY_TIMEOUT_MS = 30_000
+
+
+def make_engine(url: str) -> Engine:
+    """Make an engine; for SQLite with WAL, a busy timeout, foreign keys and writer-first locks.
+
+    A bare ``postgresql://`` is spoken to through psycopg 3.
+    """
+    parsed = make_url(url)
+    if parsed.drivername == "postgresql":
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    if parsed.get_backend_name() != "sqlite":
+        return create_engine(parsed, pool_pre_ping=True)
+    if parsed.database and parsed.database != ":memory:":
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(parsed)
+
+    @event.listens_for(engine, "connect")
+    def _on_connect(connection: sqlite3.Connection, _record: Any) -> None:
+        # Transactions are begun below, as IMMEDIATE: a reader that turns writer halfway would
+        # fail with "database is locked" whatever the busy timeout says.
+        connection.isolation_level = None
+        for pragma in (
+            f"busy_timeout={_BUSY_TIMEOUT_MS}",
+            "journal_mode=WAL",
+            "synchronous=NORMAL",
+            "foreign_keys=ON",
+            "temp_store=MEMORY",
+            "cache_size=-65536",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _on_begin(connection: Any) -> None:
+        options = connection.get_execution_options()
+        mode = "DEFERRED" if options.get("winback_reads_only") else "IMMEDIATE"
+        connection.exec_driver_sql(f"BEGIN {mode}")
+
+    return engine
+
+
+def open_database(url: str, mode: Mode, now: datetime) -> Engine:
+    """Make the engine of a database that fits this version and mode.
+
+    SQLite is created and upgraded; PostgreSQL is created when empty. Raises SchemaError when a
+    PostgreSQL schema is old, when the schema is newer than this program, when the database
+    belongs to another mode, or cannot be reached.
+    """
+    engine = make_engine(url)
+    try:
+        _bring_up_to_date(engine)
+        _belong(engine, mode, now)
+    except OperationalError as unreachable:
+        engine.dispose()
+        reason = str(unreachable.orig).strip().splitlines()[0]
+        raise SchemaError(f"the database cannot be reached: {reason}") from None
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+def _bring_up_to_date(engine: Engine) -> None:
+    scripts = _scripts()
+    at, head = _revision(engine), scripts.get_current_head()
+    if at == head:
+        return
+    if at is not None and at not in {script.revision for script in scripts.walk_revisions()}:
+        raise SchemaError("the database was made by a newer winback; upgrade this one")
+    if at is not None and engine.dialect.name != "sqlite":
+        raise SchemaError(
+            "the database has an older schema; stop other winbacks, then run: winback db upgrade"
+        )
+    upgrade(engine)
+
+
+def upgrade(engine: Engine) -> None:
+    """Bring the schema to this version; may be repeated, and by two processes at once."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7716321)")
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory(str(Path(__file__).parent / "migrations"))
+
+
+def _revision(engine: Engine) -> str | None:
+    with engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def _belong(engine: Engine, mode: Mode, now: datetime) -> None:
+    with Session(engine) as session, session.begin():
+        installation = session.get(Installation, 1)
+        if installation is None:
+            session.execute(
+                insert(Installation).values(
+                    id=1, mode=mode, salt=secrets.token_hex(16), made_at=now
+                )
+            )
+        elif installation.mode != mode:
+            raise SchemaError(
+                f"this database was made in mode {installation.mode} and cannot be used in mode "
+                f"{mode}; give mode {mode} a database of its own in WINBACK_DATABASE_URL"
+            )
+
+
+def salt_of(session: Session) -> str:
+    """Give the salt that arms and variants are drawn with."""
+    return session.scalars(select(Installation.salt)).one()

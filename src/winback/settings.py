@@ -1,0 +1,317 @@
+"""The settings of one installation: ``config/winback.yaml`` and the environment.
+
+Loaded once, at the top, and handed down as small values. Secrets come from the environment only
+and print masked.
+"""
+
+import os
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import time
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
+
+from winback.errors import ConfigError
+from winback.states import Mode
+from winback.yaml_files import Strict, load_file, nearest
+
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+WEEKDAYS: Final[tuple[Weekday, ...]] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+def _known_zone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError(
+            f"{name!r} is no time zone: {nearest(name, sorted(available_timezones()))}"
+        )
+    return name
+
+
+def _country(code: str) -> str:
+    if not re.fullmatch(r"[A-Z]{2}", code):
+        raise ValueError(f"{code!r} is no country code: write two capitals, as GB or US")
+    return code
+
+
+def _currency(code: str) -> str:
+    if not re.fullmatch(r"[A-Z]{3}", code):
+        raise ValueError(f"{code!r} is no currency code: write three capitals, as GBP or USD")
+    return code
+
+
+def _percent(written: Any) -> Any:
+    if isinstance(written, str) and written.strip().endswith("%"):
+        return Decimal(written.strip().removesuffix("%").strip()) / 100
+    return written
+
+
+def _top_percent(written: Any) -> Any:
+    if isinstance(written, str) and (found := re.fullmatch(r"top\s+(\d+(?:\.\d+)?)\s*%", written)):
+        return Decimal(found[1]) / 100
+    raise ValueError(f"{written!r} is no share: write top 20%")
+
+
+Share = Annotated[Decimal, BeforeValidator(_percent), Field(ge=0, le=1)]
+"""A share between 0 and 1, written as ``40%``."""
+
+
+class EmailSender(Strict):
+    """Who mails come from; without ``reply_domain`` replies go to ``support_email``."""
+
+    name: str
+    address: str
+    reply_domain: str | None = None
+
+
+class SmsSender(Strict):
+    """The Twilio messaging service that texts come from."""
+
+    messaging_service: Annotated[str, Field(pattern=r"^MG[0-9a-fA-F]{32}$")]
+
+
+class SenderSettings(Strict):
+    """Who writes; without ``sms`` no text is sent and steps fall to their ``otherwise``."""
+
+    email: EmailSender
+    sms: SmsSender | None = None
+
+
+class BusinessSettings(Strict):
+    """Who the business is; ``time_zone`` is the zone in which all its days are counted."""
+
+    name: str
+    postal_address: str
+    country: Annotated[str, AfterValidator(_country)]
+    time_zone: Annotated[str, AfterValidator(_known_zone)]
+    currency: Annotated[str, AfterValidator(_currency)]
+    website: str | None = None
+    support_email: str | None = None
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The business's time zone."""
+        return ZoneInfo(self.time_zone)
+
+
+class Economics(Strict):
+    """Margin as a share of revenue; costs of a mail and of a text segment, in own currency."""
+
+    margin: Share = Decimal("0.4")
+    email_cost: Decimal = Decimal("0.001")
+    sms_segment_cost: Decimal = Decimal("0.04")
+
+
+class ValueSettings(Strict):
+    """Whose value is high: the top share by 24-month spend."""
+
+    high: Annotated[Decimal, BeforeValidator(_top_percent)] = Decimal("0.2")
+
+
+@dataclass(frozen=True, slots=True)
+class Cap:
+    """At most so many in the rolling 24 hours and in the rolling 7 days; None is no limit."""
+
+    per_day: int | None = None
+    per_week: int | None = None
+
+
+def _cap(written: Any) -> Any:
+    if isinstance(written, Cap):
+        return written
+    if not isinstance(written, str):
+        raise ValueError(f"{written!r} is no cap: write 1 per day and 2 per week")
+    found: dict[str, int] = {}
+    for part in written.split(" and "):
+        match = re.fullmatch(r"\s*(\d+) per (day|week)\s*", part)
+        if match is None:
+            raise ValueError(f"{written!r} is no cap: write 1 per day and 2 per week")
+        found[match[2]] = int(match[1])
+    return Cap(found.get("day"), found.get("week"))
+
+
+CapField = Annotated[Cap, BeforeValidator(_cap)]
+
+
+class Caps(Strict):
+    """How many messages a person gets over all campaigns; answers count."""
+
+    sms: CapField = Cap(1, 2)
+    email: CapField = Cap(None, 2)
+
+
+class DailyLimits(Strict):
+    """How many messages of a channel leave in one local day of the business."""
+
+    email: Annotated[int, Field(ge=0)] = 2000
+    sms: Annotated[int, Field(ge=0)] = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Hours:
+    """A window of local wall-clock time, start inclusive, end exclusive."""
+
+    opens: time
+    closes: time
+
+
+def _hours(written: Any) -> Any:
+    if isinstance(written, Hours) or written is None:
+        return written
+    found = re.fullmatch(
+        r"\s*(\d{1,2})(?::(\d\d))?\s*(?:to|-)\s*(\d{1,2})(?::(\d\d))?\s*", str(written)
+    )
+    if found is None:
+        raise ValueError(f"{written!r} are no hours: write 09:00 to 20:00, or null for none")
+    opens = time(int(found[1]), int(found[2] or 0))
+    closes = time(int(found[3]), int(found[4] or 0))
+    if opens >= closes:
+        raise ValueError(f"{written!r} ends before it begins: write 09:00 to 20:00")
+    return Hours(opens, closes)
+
+
+HoursField = Annotated[Hours | None, BeforeValidator(_hours)]
+
+
+class CustomHours(Strict):
+    """Hours in which texts may leave, per weekday; a weekday that is left out has none."""
+
+    mon: HoursField = None
+    tue: HoursField = None
+    wed: HoursField = None
+    thu: HoursField = None
+    fri: HoursField = None
+    sat: HoursField = None
+    sun: HoursField = None
+    holidays: bool = True
+    """Whether texts may leave on public holidays of the recipient's country."""
+
+
+class Policies(Strict):
+    """When, how often and how many; every key has a default."""
+
+    quiet_hours: Literal["standard", "strict"] | CustomHours = "standard"
+    caps: Caps = Caps()
+    daily_limits: DailyLimits = DailyLimits()
+    warm_up: Literal["auto", "off"] = "auto"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _off_is_a_word(cls, written: Any) -> Any:
+        # YAML 1.1 reads a bare ``off`` as false.
+        if isinstance(written, dict) and written.get("warm_up") is False:
+            return written | {"warm_up": "off"}
+        return written
+
+
+class Settings(Strict):
+    """``config/winback.yaml``, checked."""
+
+    business: BusinessSettings
+    sender: SenderSettings
+    mode: Mode = Mode.SANDBOX
+    allow_list: tuple[str, ...] = ()
+    public_url: str = "http://127.0.0.1:8484"
+    economics: Economics = Economics()
+    value: ValueSettings = ValueSettings()
+    policies: Policies = Policies()
+    heartbeat_url: str | None = None
+
+    @model_validator(mode="after")
+    def _url_has_no_path_tail(self) -> "Settings":
+        if not re.fullmatch(r"https?://[^/\s]+(/[^\s?#]*)?", self.public_url):
+            raise ValueError(
+                f"public_url {self.public_url!r} is no address: write https://win.example.com"
+            )
+        return self
+
+    @property
+    def base_url(self) -> str:
+        """The public URL without a closing slash."""
+        return self.public_url.rstrip("/")
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What the environment says; secrets are masked when printed."""
+
+    home: Path
+    database_url: str
+    secret: SecretStr
+    sendgrid_api_key: SecretStr | None
+    twilio_account_sid: str | None
+    twilio_auth_tokens: tuple[SecretStr, ...]
+    sendgrid_webhook_keys: tuple[str, ...]
+    sendgrid_parse_keys: tuple[str, ...]
+    sendgrid_url: str | None
+    twilio_url: str | None
+    prefect_api_url: str | None
+
+    @property
+    def var(self) -> Path:
+        """The folder of everything that winback itself writes."""
+        return self.home / "var"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Say whether both providers' URLs are given and lead to this machine."""
+        return all(
+            url is not None and _is_loopback(url) for url in (self.sendgrid_url, self.twilio_url)
+        )
+
+
+def _is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def read_environment(
+    environ: Mapping[str, str] = os.environ, home: Path | None = None
+) -> Environment:
+    """Read the environment; makes ``var/`` and a kept secret where none is given."""
+    home = (home or Path(environ.get("WINBACK_HOME") or ".")).resolve()
+    key = environ.get("SENDGRID_API_KEY")
+    return Environment(
+        home=home,
+        database_url=environ.get("WINBACK_DATABASE_URL")
+        or f"sqlite:///{home / 'var' / 'winback.db'}",
+        secret=SecretStr(environ.get("WINBACK_SECRET") or _kept_secret(home / "var")),
+        sendgrid_api_key=SecretStr(key) if key else None,
+        twilio_account_sid=environ.get("TWILIO_ACCOUNT_SID") or None,
+        twilio_auth_tokens=tuple(map(SecretStr, _listed(environ, "TWILIO_AUTH_TOKEN"))),
+        sendgrid_webhook_keys=_listed(environ, "SENDGRID_WEBHOOK_KEYS"),
+        sendgrid_parse_keys=_listed(environ, "SENDGRID_PARSE_KEYS"),
+        sendgrid_url=environ.get("WINBACK_SENDGRID_URL") or None,
+        twilio_url=environ.get("WINBACK_TWILIO_URL") or None,
+        prefect_api_url=environ.get("PREFECT_API_URL") or None,
+    )
+
+
+def load_settings(home: Path) -> Settings:
+    """Read and check ``config/winback.yaml``; raises FileMistakes with every mistake."""
+    path = home / "config" / "winback.yaml"
+    if not path.exists():
+        raise ConfigError(
+            f"there is no config/winback.yaml under {home}; "
+            "go to the folder that holds it or name it in WINBACK_HOME"
+        )
+    return load_file(path, Settings, shown_as="config/winback.yaml")
+
+
+def _listed(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in environ.get(name, "").split(",") if part.strip())
+
+
+def _kept_secret(var: Path) -> str:
+    path = var / "secret"
+    if not path.exists():
+        var.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_urlsafe(48), encoding="ascii")
+    return path.read_text(encoding="ascii").strip()

@@ -1,0 +1,172 @@
+"""Read the YAML files that people edit, and say of every mistake where it is and what to write.
+
+A file is checked whole against a pydantic model; all of its mistakes are reported at once, each
+with its line. Unknown keys are refused with the nearest right word.
+"""
+
+import difflib
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from winback.errors import FileMistakes, Mistake
+
+M = TypeVar("M", bound=BaseModel)
+Place = tuple[str | int, ...]
+
+
+class Strict(BaseModel):
+    """Base of every model of an edited file: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class _Loader(yaml.SafeLoader):
+    """The safe loader, which also refuses a key written twice in one mapping."""
+
+
+def read_yaml(path: Path, shown_as: str) -> tuple[Any, dict[Place, int]]:
+    """Read one file into plain values, and the line (from 1) of every place in it.
+
+    Raises FileMistakes when it is missing, not UTF-8, not YAML, or repeats a key.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise FileMistakes([Mistake(shown_as, 1, "this file is missing", "create it")]) from None
+    except UnicodeDecodeError:
+        raise FileMistakes([Mistake(shown_as, 1, "not UTF-8 text", "save it as UTF-8")]) from None
+    try:
+        node = yaml.compose(text, Loader=_Loader)
+        value = yaml.load(text, Loader=_Loader)  # noqa: S506 - _Loader is the safe loader
+    except yaml.MarkedYAMLError as broken:
+        line = broken.problem_mark.line + 1 if broken.problem_mark else 1
+        what = f"not YAML: {broken.problem or broken.context or 'cannot be read'}"
+        raise FileMistakes(
+            [Mistake(shown_as, line, what, "check the indentation and quotes")]
+        ) from None
+    lines: dict[Place, int] = {(): 1}
+    repeated: list[Mistake] = []
+    if node is not None:
+        _note_lines(node, (), lines, repeated=repeated, shown_as=shown_as)
+    if repeated:
+        raise FileMistakes(repeated)
+    return value, lines
+
+
+def load_file(path: Path, model: type[M], *, shown_as: str) -> M:
+    """Read and check one file; ``shown_as`` is its name in the sentences.
+
+    Raises FileMistakes with every mistake of the file.
+    """
+    value, lines = read_yaml(path, shown_as)
+    return check_values(value, lines, model, shown_as=shown_as)
+
+
+def check_values(value: Any, lines: dict[Place, int], model: type[M], *, shown_as: str) -> M:
+    """Check values that were read before; raises FileMistakes with every mistake."""
+    try:
+        return model.model_validate({} if value is None else value)
+    except ValidationError as invalid:
+        raise FileMistakes(
+            [_as_mistake(error, lines, model, shown_as) for error in invalid.errors()]
+        ) from None
+
+
+def line_of(lines: dict[Place, int], place: Place) -> int:
+    """Give the line of a place, or of the nearest place around it."""
+    while place not in lines and place:
+        place = place[:-1]
+    return lines.get(place, 1)
+
+
+def nearest(word: str, words: list[str]) -> str:
+    """Give advice that names the nearest right word, or all when none is near."""
+    near = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
+    if near:
+        return f"did you mean {near[0]}?"
+    return f"use one of {', '.join(sorted(words))}" if words else "remove it"
+
+
+def _note_lines(
+    node: yaml.Node,
+    place: Place,
+    lines: dict[Place, int],
+    *,
+    repeated: list[Mistake],
+    shown_as: str,
+) -> None:
+    if isinstance(node, yaml.MappingNode):
+        for key_node, value_node in node.value:
+            key = _Loader("").construct_object(key_node)
+            here = (*place, key)
+            line = key_node.start_mark.line + 1
+            if here in lines:
+                repeated.append(Mistake(shown_as, line, f"{key!r} stands here twice", "keep one"))
+            lines[here] = line
+            _note_lines(value_node, here, lines, repeated=repeated, shown_as=shown_as)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            here = (*place, index)
+            lines[here] = item.start_mark.line + 1
+            _note_lines(item, here, lines, repeated=repeated, shown_as=shown_as)
+
+
+def _as_mistake(
+    error: Any, lines: dict[Place, int], model: type[BaseModel], shown_as: str
+) -> Mistake:
+    # Pydantic puts the names of union members into the place; what is not in the file is dropped.
+    place: Place = ()
+    for part in error["loc"]:
+        if (*place, part) in lines:
+            place = (*place, part)
+    name = str(error["loc"][-1]) if error["loc"] else "the file"
+    line = line_of(lines, place)
+    dotted = ".".join(str(part) for part in place) or "the file"
+    match error["type"]:
+        case "extra_forbidden":
+            return Mistake(
+                shown_as, line, f"unknown key {name!r}", nearest(name, _keys(model, place[:-1]))
+            )
+        case "missing":
+            return Mistake(shown_as, line, f"{name!r} is missing under {dotted}", "add it")
+        case "value_error":
+            what, _, instead = str(error["ctx"]["error"]).partition(": ")
+            return Mistake(shown_as, line, f"{dotted}: {what}", instead)
+        case "enum" | "literal_error":
+            words = [
+                w.strip(" '") for w in error["ctx"]["expected"].replace(" or ", ", ").split(",")
+            ]
+            return Mistake(
+                shown_as,
+                line,
+                f"{dotted}: {error['input']!r} is not known",
+                nearest(str(error["input"]), words),
+            )
+        case _:
+            message = error["msg"][0].lower() + error["msg"][1:]
+            return Mistake(shown_as, line, f"{dotted}: {message}", f"found {error['input']!r}")
+
+
+def _keys(model: type[BaseModel], place: Place) -> list[str]:
+    """Give the keys that are known at a place of a model."""
+    found: list[type[BaseModel]] = [model]
+    for part in place:
+        inner: list[type[BaseModel]] = []
+        for candidate in found:
+            for name, field in candidate.model_fields.items():
+                if part in (name, field.alias):
+                    inner += _models_in(field.annotation)
+        # A list index or a free key stays in the models that the collection holds.
+        found = inner or found
+    return [field.alias or name for one in found for name, field in one.model_fields.items()]
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if get_args(annotation):
+        return [model for inner in get_args(annotation) for model in _models_in(inner)]
+    return (
+        [annotation] if isinstance(annotation, type) and issubclass(annotation, BaseModel) else []
+    )

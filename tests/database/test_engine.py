@@ -1,0 +1,66 @@
+"""The database: made by itself, upgraded, true to its mode; both servers agree with the tables."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Engine, insert, select, text
+from sqlalchemy.orm import Session
+
+from winback.database.engine import open_database, upgrade
+from winback.database.tables import Customer, Table
+from winback.errors import SchemaError
+from winback.states import Mode
+
+
+def test_migrations_make_just_what_the_tables_say(engine: Engine) -> None:
+    """The migrations and the tables never drift apart."""
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), Table.metadata) == []
+
+
+def test_upgrade_may_be_repeated(engine: Engine) -> None:
+    """A second upgrade changes nothing."""
+    upgrade(engine)
+    upgrade(engine)
+
+
+def test_a_database_belongs_to_its_mode(database_url: str, now: datetime) -> None:
+    """A sandbox database refuses to go live."""
+    with pytest.raises(SchemaError, match="made in mode sandbox and cannot be used in mode live"):
+        open_database(database_url, Mode.LIVE, now)
+
+
+def test_an_unknown_revision_is_refused(database_url: str, engine: Engine, now: datetime) -> None:
+    """A database of a newer winback is not touched."""
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+
+    with pytest.raises(SchemaError, match="newer winback"):
+        open_database(database_url, Mode.SANDBOX, now)
+
+
+def test_sqlite_makes_itself_where_nothing_is(tmp_path: Path, now: datetime) -> None:
+    """The first run needs no set-up: folder, file and schema are made."""
+    engine = open_database(f"sqlite:///{tmp_path}/deep/winback.db", Mode.SANDBOX, now)
+
+    with Session(engine) as session:
+        assert session.scalars(select(Customer)).all() == []
+    engine.dispose()
+
+
+def test_naive_times_are_refused(engine: Engine) -> None:
+    """A time without a zone never reaches the database."""
+    with Session(engine) as session, pytest.raises(Exception, match="naive time"):
+        naive = datetime(2026, 1, 1, tzinfo=UTC).replace(tzinfo=None)
+        session.execute(insert(Customer).values(first_seen_at=naive, changed_at=naive))
+
+
+def test_times_come_back_in_utc(session: Session, now: datetime) -> None:
+    """What goes in aware comes out aware, the same instant, in UTC."""
+    session.add(Customer(first_seen_at=now, changed_at=now))
+    session.commit()
+
+    assert session.scalars(select(Customer.changed_at)).one() == now
