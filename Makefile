@@ -1,0 +1,72 @@
+# Needs Python 3.11 to 3.13, git and make; everything else is set up here, in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export DO_NOT_TRACK := 1
+export PREFECT_SERVER_ANALYTICS_ENABLED := false
+
+.PHONY: demo test check bench soak install install-dev lock browser docs golden clean
+
+demo: install
+	$(BIN)/winback demo
+
+test: install-dev browser
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+check: install-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/deptry src flows
+	$(BIN)/python docs/generate.py --check
+
+bench: install-dev
+	$(BIN)/python benchmarks/run.py
+
+docs: install-dev
+	$(BIN)/python docs/generate.py
+
+install: $(VENV)/.installed
+install-dev: $(VENV)/.installed-dev
+
+# uv installs in seconds; where it cannot be had, plain pip does the same, slower.
+define install_locked
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv || true
+	@if test -x $(BIN)/uv; then \
+		$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r $(1) \
+		&& $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .; \
+	else \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1) \
+		&& $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .; \
+	fi
+endef
+
+$(VENV)/.installed: requirements.txt pyproject.toml
+	@echo "setting up $(VENV)"
+	$(call install_locked,requirements.txt)
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.txt pyproject.toml
+	@echo "setting up $(VENV) with the tools of development"
+	$(call install_locked,requirements-dev.txt)
+	@touch $@ $(VENV)/.installed
+
+# The pages are tested in a real browser.
+browser:
+	@command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1 \
+		|| command -v google-chrome >/dev/null 2>&1 \
+		|| { echo "installing chromium for the tests of the pages"; \
+		     { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } \
+		     || $(BIN)/python -m playwright install chromium; }
+
+lock: install-dev
+	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-header --no-annotate -q -o requirements-dev.txt
+	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-header --no-annotate -q \
+		-c requirements-dev.txt -o requirements.txt
+
+clean:
+	rm -rf $(VENV) var

@@ -1,0 +1,71 @@
+"""The command line: one small module per group of commands.
+
+Rooms are imported inside the commands, so that ``winback --help`` answers at once.
+"""
+
+import sys
+
+import typer
+
+from winback.errors import WinbackError
+
+
+def make_app() -> typer.Typer:
+    """Give the whole command line."""
+    from winback.cli import (
+        campaigns,
+        checking,
+        database,
+        demo,
+        desks,
+        lapsing,
+        people,
+        previewing,
+        pulling,
+        reporting,
+        running,
+        serving,
+        vouchers,
+    )
+
+    app = typer.Typer(
+        name="winback",
+        help="Wins lapsed customers back, by itself, day after day.",
+        epilog="Begin with: winback demo",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    for group in (
+        demo,
+        checking,
+        pulling,
+        lapsing,
+        running,
+        serving,
+        reporting,
+        previewing,
+        campaigns,
+        people,
+        desks,
+        vouchers,
+        database,
+    ):
+        group.register(app)
+    return app
+
+
+def main() -> None:
+    """Run one command; errors are one clear sentence on stderr, exit 2 for wrong use, 1 else."""
+    try:
+        make_app()()
+    except WinbackError as error:
+        sys.stderr.write(f"winback: {error}\n")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of our output went away (``| head``); that is no error of ours.
+        sys.stderr.close()
+        sys.exit(0)

@@ -1,0 +1,140 @@
+"""The stages of the day, in order, as plain async functions: what flows wrap and ``run`` calls.
+
+Each stage records its run in ``stage_runs`` and may be run twice (DESIGN.md, section 3).
+"""
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from random import Random, SystemRandom
+
+from sqlalchemy import insert, update
+from sqlalchemy.orm import Session
+
+from winback.business import Business
+from winback.clock import Clock
+from winback.database.tables import StageRun
+from winback.delivery.sending import send_due
+from winback.enrollment.detecting import detect as detect_lapses
+from winback.outcomes.measuring import measure as measure_outcomes
+from winback.providers.outgoing import Sender
+from winback.responses.applying import respond as respond_to_events
+from winback.sources.config import load_sources
+from winback.sources.pulling import Progress, pull_sources
+from winback.states import Channel, Stage
+
+Counts = dict[str, int]
+
+
+async def _nothing() -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """One day's work: the business, the instant it stands at, and the ways out of the house.
+
+    ``clock`` only dates the beginning and end of runs; decisions use ``now``. ``deliver_news``
+    lets stand-ins report what became of messages; against real providers it does nothing.
+    """
+
+    business: Business
+    now: datetime
+    clock: Clock
+    senders: Mapping[Channel, Sender] = field(default_factory=dict)
+    deliver_news: Callable[[], Awaitable[None]] = _nothing
+    rng: Random = field(default_factory=SystemRandom)
+    by: str = "direct"
+
+
+async def pull(day: Day, *, only: str | None = None, progress: Progress | None = None) -> Counts:
+    """Pull every source, or the named one; safe to repeat.
+
+    Raises SourceError when a source cannot be read; what other sources gave is kept.
+    """
+    business, environment = day.business, day.business.environment
+    with _recorded(day, Stage.PULL) as counts:
+        pulled = pull_sources(
+            business.engine,
+            load_sources(environment.home),
+            only=only,
+            settings=business.settings,
+            secret=business.secret,
+            home=environment.home,
+            now=day.now,
+            progress=progress,
+        )
+        counts.update(asdict(pulled))
+    return counts
+
+
+async def detect(day: Day) -> Counts:
+    """Enroll who has newly lapsed, in every campaign; safe to repeat."""
+    business = day.business
+    with _recorded(day, Stage.DETECT) as counts:
+        detected = detect_lapses(
+            business.engine, business.campaigns, settings=business.settings, now=day.now
+        )
+        counts.update(asdict(detected))
+    return counts
+
+
+async def send(day: Day) -> Counts:
+    """Send what is due, then let the providers' news come in.
+
+    Safe to repeat: a claim is a guarded update, and what is unclear is never sent again.
+    """
+    with _recorded(day, Stage.SEND) as counts:
+        counts.update(asdict(await send_due(day.business, day.senders, now=day.now, rng=day.rng)))
+        await day.deliver_news()
+    return counts
+
+
+async def respond(day: Day) -> Counts:
+    """Apply events and purchases that wait; safe to repeat."""
+    with _recorded(day, Stage.RESPOND) as counts:
+        counts.update(asdict(respond_to_events(day.business, day.now)))
+    return counts
+
+
+async def measure(day: Day) -> Counts:
+    """Bring outcomes up to date; recomputed from facts, so safe to repeat."""
+    business = day.business
+    with _recorded(day, Stage.MEASURE) as counts:
+        measured = measure_outcomes(business.engine, settings=business.settings, now=day.now)
+        counts.update(asdict(measured))
+    return counts
+
+
+STAGES: dict[Stage, Callable[[Day], Awaitable[Counts]]] = {
+    Stage.PULL: pull,
+    Stage.DETECT: detect,
+    Stage.SEND: send,
+    Stage.RESPOND: respond,
+    Stage.MEASURE: measure,
+}
+
+
+async def run(day: Day) -> dict[str, Counts]:
+    """Run the day once, all stages in order; gives what each counted."""
+    return {str(stage): await stage_of(day) for stage, stage_of in STAGES.items()}
+
+
+@contextmanager
+def _recorded(day: Day, stage: Stage) -> Iterator[Counts]:
+    """Write down that a stage began, and what it counted when it ended."""
+    counts: Counts = {}
+    with Session(day.business.engine) as session, session.begin():
+        run_id = session.execute(
+            insert(StageRun)
+            .values(stage=stage, as_of=day.now, started_at=day.clock.now(), by=day.by, counts={})
+            .returning(StageRun.id)
+        ).scalar_one()
+    yield counts
+    with Session(day.business.engine) as session, session.begin():
+        session.execute(
+            update(StageRun)
+            .where(StageRun.id == run_id)
+            .values(ended_at=day.clock.now(), counts=dict(counts))
+        )

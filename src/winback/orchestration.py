@@ -1,0 +1,163 @@
+"""The one door to Prefect: run the day as flows, name the runs, publish artifacts.
+
+Imported only by ``flows/`` and, lazily, by commands that were told of a Prefect server.
+Parameters, run names, logs and artifacts carry stages, days, ids and counts, never a person.
+"""
+
+import importlib
+import logging
+import os
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from prefect import Flow
+from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
+from prefect.blocks.system import Secret
+from prefect.runtime import flow_run
+from prefect.states import State
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from winback.clock import local_date
+from winback.database.tables import StageRun
+from winback.day import Counts, Day
+from winback.house import open_day
+from winback.outcomes.report import Report, build_report
+from winback.states import Stage
+
+logger = logging.getLogger(__name__)
+
+_present: ContextVar[Day | None] = ContextVar("winback_day", default=None)
+
+SECRET_BLOCKS = {
+    "SENDGRID_API_KEY": "winback-sendgrid-api-key",
+    "TWILIO_ACCOUNT_SID": "winback-twilio-account-sid",
+    "TWILIO_AUTH_TOKEN": "winback-twilio-auth-token",
+    "SENDGRID_WEBHOOK_KEYS": "winback-sendgrid-webhook-keys",
+    "SENDGRID_PARSE_KEYS": "winback-sendgrid-parse-keys",
+    "WINBACK_SECRET": "winback-secret",
+    "WINBACK_DATABASE_URL": "winback-database-url",
+}
+"""Secrets that a flow takes from Prefect Secret blocks where the environment has none."""
+
+
+@contextmanager
+def within(day: Day) -> Iterator[None]:
+    """Let flows that are called inside use this day, instead of opening one of their own."""
+    token = _present.set(day)
+    try:
+        yield
+    finally:
+        _present.reset(token)
+
+
+@asynccontextmanager
+async def opened_day(as_of: str | None) -> AsyncIterator[Day]:
+    """Give the day that is open already, else open one for as long as the flow runs.
+
+    The instant is asked for here, inside the run: a default argument would freeze at import.
+    """
+    if (day := _present.get()) is not None:
+        yield day
+        return
+    await _fill_environment_from_blocks()
+    async with open_day(as_of, by="flow") as day:
+        with within(day):
+            yield day
+
+
+def run_name() -> str:
+    """Name a run by its day and stage, e.g. ``send 2026-03-02``; never by a person."""
+    as_of = flow_run.get_parameters().get("as_of")
+    day = as_of[:10] if as_of else None
+    present = _present.get()
+    if present is not None:
+        day = local_date(present.now, present.business.zone).isoformat()
+    if day is None:
+        scheduled: datetime = flow_run.get_scheduled_start_time()
+        day = scheduled.date().isoformat()
+    return f"{flow_run.get_flow_name()} {day}"
+
+
+def is_overtaken(day: Day, stage: Stage) -> bool:
+    """Say whether a later run of the same stage already did what this late run was meant for.
+
+    After downtime every missed run starts at once (LIBRARIES: Late runs); since what is due is
+    computed from our own database, the first to run does all, and the rest have nothing to add.
+    """
+    scheduled: datetime | None = flow_run.get_scheduled_start_time()
+    if scheduled is None or day.now - scheduled < timedelta(minutes=10):
+        return False
+    with Session(day.business.engine) as session:
+        latest = session.scalar(
+            select(func.max(StageRun.started_at)).where(
+                StageRun.stage == stage, StageRun.ended_at.is_not(None), StageRun.by == "flow"
+            )
+        )
+    return latest is not None and latest > scheduled
+
+
+async def publish_counts(stage: Stage, counts: Counts) -> None:
+    """Leave what a stage did as an artifact whose key is the same every day."""
+    rows = [{"counted": name.replace("_", " "), "number": number} for name, number in counts.items()]
+    await acreate_table_artifact(
+        key=f"winback-{stage}", table=rows, description=f"What the last {stage} run did"
+    )
+
+
+async def publish_day(day: Day, done: dict[str, Counts]) -> None:
+    """Leave the day's artifacts: what the run did, the funnel, the lift, what needs a person."""
+    with Session(day.business.engine) as session:
+        report = build_report(session, day.business, now=day.now)
+    on = local_date(day.now, day.business.zone)
+    for key, title, text in (
+        ("winback-run", f"What the run of {on} did", _run_page(done, day)),
+        ("winback-funnel", f"The funnel up to {on}", _funnel_page(report)),
+        ("winback-lift", f"What winback earned, up to {on}", _lift_page(report)),
+        ("winback-needs-a-person", f"What needs a person on {on}", _people_page(report, day)),
+    ):
+        await acreate_markdown_artifact(key=key, markdown=text, description=title)
+
+
+async def note_failure(flow: Flow[Any, Any], run: Any, state: State[Any]) -> None:
+    """Leave word of a failed run where people look for what needs them."""
+    logger.error("flow %s run %s ended %s", flow.name, run.id, state.name)
+    await acreate_markdown_artifact(
+        key="winback-failure",
+        markdown=(
+            f"## {flow.name} ended {state.name}\n\n"
+            f"Run `{run.name}`. What it had committed stands, and the next run goes on from "
+            "there; nothing is sent twice. See the run's log for the cause.\n"
+        ),
+        description=f"The last failed run: {run.name}",
+    )
+
+
+async def run_reactivate(day: Day) -> dict[str, Counts]:
+    """Run the day through Prefect: the flow ``reactivate`` of the home folder."""
+    flows_home = day.business.environment.home
+    if not (flows_home / "flows" / "reactivate.py").exists():
+        flows_home = Path(__file__).parent
+    if str(flows_home) not in sys.path:
+        sys.path.insert(0, str(flows_home))
+    reactivate = importlib.import_module("flows.reactivate").reactivate
+    with within(day):
+        done: dict[str, Counts] = await reactivate()
+    return done
+
+
+async def _fill_environment_from_blocks() -> None:
+    for name, block in SECRET_BLOCKS.items():
+        if os.environ.get(name):
+            continue
+        try:
+            secret = await Secret.aload(block)
+        except ValueError:
+            # There is no such block: the setting stays as the environment has it.
+            continue
+        os.environ[name] = str(secret.get())
