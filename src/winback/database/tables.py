@@ -70,6 +70,8 @@ class Installation(Table):
     value_threshold: Mapped[Decimal | None] = mapped_column(Amount)
     """24-month spend from which on a customer's value is high; None where nobody bought."""
     value_set_on: Mapped[date | None]
+    measured: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    """How far the last measuring saw: the last ids of history rows, and its instant."""
 
 
 class Customer(Table):
@@ -122,6 +124,8 @@ class SourceCustomer(Table):
     """Of the row as mapped, so that an unchanged row costs nothing."""
     email: Mapped[str | None] = mapped_column(Text, index=True)
     """Normalized; what sources are joined on. None where absent or refused."""
+    phone: Mapped[str | None] = mapped_column(Text)
+    """E.164; None where absent or refused."""
     pulled_at: Mapped[datetime] = mapped_column(Utc)
 
 
@@ -132,12 +136,15 @@ class ContactPoint(Table):
     __table_args__ = (
         UniqueConstraint("customer_id", "channel", "address"),
         Index("ix_contact_points_address", "channel", "address"),
+        Index("ix_contact_points_address_hash", "address_hash"),
     )
 
     id: Mapped[int] = _row_id()
     customer_id: Mapped[int] = _to("customers.id")
     channel: Mapped[Channel] = mapped_column(Word(Channel))
     address: Mapped[str] = mapped_column(Text)
+    address_hash: Mapped[str] = mapped_column(String(64))
+    """Keyed hash of the address; what suppressions are compared with, set-based."""
     is_current: Mapped[bool] = mapped_column(default=True)
     """Whether a source still names it; the newest current one is written to."""
     is_reachable: Mapped[bool] = mapped_column(default=True)
@@ -261,7 +268,10 @@ class RejectedRow(Table):
     """A row that could not be taken, with the reason; kept until it is taken or ages out."""
 
     __tablename__ = "rejected_rows"
-    __table_args__ = (UniqueConstraint("source", "part", "place", "row_hash"),)
+    __table_args__ = (
+        UniqueConstraint("source", "part", "place", "row_hash"),
+        Index("ix_rejected_rows_source_external_id", "source", "external_id"),
+    )
 
     id: Mapped[int] = _row_id()
     source: Mapped[str] = mapped_column(String(64))
@@ -269,6 +279,10 @@ class RejectedRow(Table):
     place: Mapped[str] = mapped_column(Text)
     """File and line, or query and row key."""
     row_hash: Mapped[str] = mapped_column(String(64))
+    external_id: Mapped[str | None] = mapped_column(Text)
+    """The row's own id where it has one: when that id is taken, this row is removed."""
+    waits_for: Mapped[str | None] = mapped_column(Text)
+    """A purchase's customer that is not known yet; it is taken when that customer appears."""
     reason: Mapped[str] = mapped_column(Text)
     row: Mapped[dict[str, Any]] = mapped_column(Json)
     rejected_at: Mapped[datetime] = mapped_column(Utc)
@@ -303,6 +317,7 @@ class Enrollment(Table):
         Index("ix_enrollments_state_due_on", "state", "due_on"),
         Index("ix_enrollments_customer_id", "customer_id"),
         Index("ix_enrollments_campaign_enrolled_at", "campaign", "enrolled_at"),
+        Index("ix_enrollments_measure_until", "measure_until"),
     )
 
     id: Mapped[int] = _row_id()
@@ -631,6 +646,8 @@ class Outcome(Table):
     purchases: Mapped[int] = mapped_column(default=0)
     revenue: Mapped[Decimal] = mapped_column(Amount, default=Decimal(0))
     """Sales less refunds inside the window, in the business's currency."""
+    other_currency: Mapped[int] = mapped_column(default=0)
+    """Sales inside the window in another currency: conversions, but no revenue (MEA-14)."""
     attributed: Mapped[Decimal] = mapped_column(Amount, default=Decimal(0))
     """Revenue within five days of a human click, or with our voucher (FACTS.md MEA-16)."""
     message_cost: Mapped[Decimal] = mapped_column(Amount, default=Decimal(0))

@@ -23,16 +23,12 @@ def upgrade() -> None:
         sa.Column("campaign", sa.String(length=64), nullable=False),
         sa.Column("content_hash", sa.String(length=64), nullable=False),
         sa.Column(
-            "content",
-            sa.JSON().with_variant(postgresql.JSONB(), "postgresql"),
-            nullable=False,
+            "content", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False
         ),
         sa.Column("first_used_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_campaign_versions")),
         sa.UniqueConstraint(
-            "campaign",
-            "content_hash",
-            name=op.f("uq_campaign_versions_campaign_content_hash"),
+            "campaign", "content_hash", name=op.f("uq_campaign_versions_campaign_content_hash")
         ),
     )
     op.create_table(
@@ -58,24 +54,16 @@ def upgrade() -> None:
         sa.Column("postal_code", sa.Text(), nullable=True),
         sa.Column("time_zone", sa.String(length=64), nullable=True),
         sa.Column("locale", sa.String(length=35), nullable=True),
+        sa.Column("tags", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
         sa.Column(
-            "tags",
-            sa.JSON().with_variant(postgresql.JSONB(), "postgresql"),
-            nullable=False,
-        ),
-        sa.Column(
-            "interests",
-            sa.JSON().with_variant(postgresql.JSONB(), "postgresql"),
-            nullable=False,
+            "interests", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False
         ),
         sa.Column("loyalty_id", sa.Text(), nullable=True),
         sa.Column("acquired_by", sa.Text(), nullable=True),
         sa.Column("first_seen_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column(
-            "merged_into",
-            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-            nullable=True,
+            "merged_into", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True
         ),
         sa.Column("erased_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("purchase_count", sa.Integer(), nullable=False),
@@ -91,9 +79,7 @@ def upgrade() -> None:
     with op.batch_alter_table("customers", schema=None) as batch_op:
         batch_op.create_index("ix_customers_changed_at", ["changed_at"], unique=False)
         batch_op.create_index(
-            "ix_customers_last_purchased_on_id",
-            ["last_purchased_on", "id"],
-            unique=False,
+            "ix_customers_last_purchased_on_id", ["last_purchased_on", "id"], unique=False
         )
         batch_op.create_index(batch_op.f("ix_customers_merged_into"), ["merged_into"], unique=False)
 
@@ -106,6 +92,9 @@ def upgrade() -> None:
         sa.Column("latest_as_of", sa.DateTime(timezone=True), nullable=True),
         sa.Column("value_threshold", sa.BigInteger(), nullable=True),
         sa.Column("value_set_on", sa.Date(), nullable=True),
+        sa.Column(
+            "measured", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_installation")),
     )
     op.create_table(
@@ -117,11 +106,7 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.Column("thing", sa.String(length=16), nullable=False),
-        sa.Column(
-            "thing_id",
-            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-            nullable=False,
-        ),
+        sa.Column("thing_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("from_state", sa.String(length=32), nullable=True),
         sa.Column("to_state", sa.String(length=32), nullable=False),
         sa.Column("event", sa.String(length=64), nullable=False),
@@ -144,12 +129,10 @@ def upgrade() -> None:
         sa.Column("part", sa.String(length=16), nullable=False),
         sa.Column("place", sa.Text(), nullable=False),
         sa.Column("row_hash", sa.String(length=64), nullable=False),
+        sa.Column("external_id", sa.Text(), nullable=True),
+        sa.Column("waits_for", sa.Text(), nullable=True),
         sa.Column("reason", sa.Text(), nullable=False),
-        sa.Column(
-            "row",
-            sa.JSON().with_variant(postgresql.JSONB(), "postgresql"),
-            nullable=False,
-        ),
+        sa.Column("row", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
         sa.Column("rejected_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_rejected_rows")),
         sa.UniqueConstraint(
@@ -160,6 +143,11 @@ def upgrade() -> None:
             name=op.f("uq_rejected_rows_source_part_place_row_hash"),
         ),
     )
+    with op.batch_alter_table("rejected_rows", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_rejected_rows_source_external_id", ["source", "external_id"], unique=False
+        )
+
     op.create_table(
         "source_watermarks",
         sa.Column(
@@ -194,9 +182,7 @@ def upgrade() -> None:
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("by", sa.String(length=8), nullable=False),
         sa.Column(
-            "counts",
-            sa.JSON().with_variant(postgresql.JSONB(), "postgresql"),
-            nullable=False,
+            "counts", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_stage_runs")),
     )
@@ -244,9 +230,7 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.Column(
-            "customer_id",
-            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-            nullable=False,
+            "customer_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
         ),
         sa.Column("channel", sa.String(length=32), nullable=False),
         sa.Column("state", sa.String(length=32), nullable=False),
@@ -279,19 +263,16 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.Column(
-            "customer_id",
-            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-            nullable=False,
+            "customer_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
         ),
         sa.Column("channel", sa.String(length=32), nullable=False),
         sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("address_hash", sa.String(length=64), nullable=False),
         sa.Column("is_current", sa.Boolean(), nullable=False),
         sa.Column("is_reachable", sa.Boolean(), nullable=False),
         sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
-            ["customer_id"],
-            ["customers.id"],
-            name=op.f("fk_contact_points_customer_id"),
+            ["customer_id"], ["customers.id"], name=op.f("fk_contact_points_customer_id")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_contact_points")),
         sa.UniqueConstraint(
@@ -303,6 +284,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("contact_points", schema=None) as batch_op:
         batch_op.create_index("ix_contact_points_address", ["channel", "address"], unique=False)
+        batch_op.create_index("ix_contact_points_address_hash", ["address_hash"], unique=False)
 
     op.create_table(
         "enrollments",
@@ -319,9 +301,7 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.Column(
-            "customer_id",
-            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-            nullable=False,
+            "customer_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
         ),
         sa.Column("lapsed_on", sa.Date(), nullable=False),
         sa.Column("arm", sa.String(length=32), nullable=False),
@@ -356,11 +336,10 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("enrollments", schema=None) as batch_op:
         batch_op.create_index(
-            "ix_enrollments_campaign_enrolled_at",
-            ["campaign", "enrolled_at"],
-            unique=False,
+            "ix_enrollments_campaign_enrolled_at", ["campaign", "enrolled_at"], unique=False
         )
         batch_op.create_index("ix_enrollments_customer_id", ["customer_id"], unique=False)
+        batch_op.create_index("ix_enrollments_measure_until", ["measure_until"], unique=False)
         batch_op.create_index("ix_enrollments_state_due_on", ["state", "due_on"], unique=False)
         batch_op.create_index(
             "uq_enrollments_open_slot",
@@ -381,9 +360,7 @@ def upgrade() -> None:
         sa.Column("source", sa.String(length=64), nullable=False),
         sa.Column("external_id", sa.Text(), nullable=False),
         sa.Column(
-            "customer_id",
-            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-            nullable=False,
+            "customer_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
         ),
         sa.Column("purchased_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("purchased_on", sa.Date(), nullable=False),
@@ -405,9 +382,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("purchases", schema=None) as batch_op:
         batch_op.create_index(
-            "ix_purchases_customer_id_purchased_at",
-            ["customer_id", "purchased_at"],
-            unique=False,
+            "ix_purchases_customer_id_purchased_at", ["customer_id", "purchased_at"], unique=False
         )
         batch_op.create_index("ix_purchases_first_seen_at", ["first_seen_at"], unique=False)
         batch_op.create_index(
@@ -428,9 +403,7 @@ def upgrade() -> None:
         ),
         sa.Column("campaign", sa.String(length=64), nullable=False),
         sa.Column(
-            "customer_id",
-            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-            nullable=False,
+            "customer_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
         ),
         sa.Column("lapsed_on", sa.Date(), nullable=False),
         sa.Column(
@@ -466,17 +439,14 @@ def upgrade() -> None:
         sa.Column("source", sa.String(length=64), nullable=False),
         sa.Column("external_id", sa.Text(), nullable=False),
         sa.Column(
-            "customer_id",
-            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-            nullable=False,
+            "customer_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
         ),
         sa.Column("row_hash", sa.String(length=64), nullable=False),
         sa.Column("email", sa.Text(), nullable=True),
+        sa.Column("phone", sa.Text(), nullable=True),
         sa.Column("pulled_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
-            ["customer_id"],
-            ["customers.id"],
-            name=op.f("fk_source_customers_customer_id"),
+            ["customer_id"], ["customers.id"], name=op.f("fk_source_customers_customer_id")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_source_customers")),
         sa.UniqueConstraint(
@@ -498,9 +468,7 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.Column(
-            "customer_id",
-            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-            nullable=True,
+            "customer_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True
         ),
         sa.Column("address_hash", sa.String(length=64), nullable=True),
         sa.Column("channel", sa.String(length=32), nullable=True),
@@ -527,15 +495,11 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.Column(
-            "customer_id",
-            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-            nullable=False,
+            "customer_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
         ),
         sa.Column("campaign", sa.String(length=64), nullable=True),
         sa.Column(
-            "enrollment_id",
-            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-            nullable=True,
+            "enrollment_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True
         ),
         sa.Column("what", sa.String(length=64), nullable=False),
         sa.Column("why", sa.Text(), nullable=False),
@@ -544,9 +508,7 @@ def upgrade() -> None:
             ["customer_id"], ["customers.id"], name=op.f("fk_decisions_customer_id")
         ),
         sa.ForeignKeyConstraint(
-            ["enrollment_id"],
-            ["enrollments.id"],
-            name=op.f("fk_decisions_enrollment_id"),
+            ["enrollment_id"], ["enrollments.id"], name=op.f("fk_decisions_enrollment_id")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_decisions")),
     )
@@ -556,23 +518,20 @@ def upgrade() -> None:
     op.create_table(
         "outcomes",
         sa.Column(
-            "enrollment_id",
-            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-            nullable=False,
+            "enrollment_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
         ),
         sa.Column("is_converted", sa.Boolean(), nullable=False),
         sa.Column("converted_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("purchases", sa.Integer(), nullable=False),
         sa.Column("revenue", sa.BigInteger(), nullable=False),
+        sa.Column("other_currency", sa.Integer(), nullable=False),
         sa.Column("attributed", sa.BigInteger(), nullable=False),
         sa.Column("message_cost", sa.BigInteger(), nullable=False),
         sa.Column("voucher_cost", sa.BigInteger(), nullable=False),
         sa.Column("is_window_over", sa.Boolean(), nullable=False),
         sa.Column("computed_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
-            ["enrollment_id"],
-            ["enrollments.id"],
-            name=op.f("fk_outcomes_enrollment_id"),
+            ["enrollment_id"], ["enrollments.id"], name=op.f("fk_outcomes_enrollment_id")
         ),
         sa.PrimaryKeyConstraint("enrollment_id", name=op.f("pk_outcomes")),
     )
@@ -585,18 +544,14 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.Column(
-            "enrollment_id",
-            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-            nullable=False,
+            "enrollment_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
         ),
         sa.Column("step", sa.String(length=64), nullable=False),
         sa.Column("how", sa.String(length=32), nullable=False),
         sa.Column("why", sa.Text(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
-            ["enrollment_id"],
-            ["enrollments.id"],
-            name=op.f("fk_step_passages_enrollment_id"),
+            ["enrollment_id"], ["enrollments.id"], name=op.f("fk_step_passages_enrollment_id")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_step_passages")),
         sa.UniqueConstraint(
@@ -619,28 +574,18 @@ def upgrade() -> None:
         sa.Column("is_imported", sa.Boolean(), nullable=False),
         sa.Column("exported_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column(
-            "enrollment_id",
-            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-            nullable=True,
+            "enrollment_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True
         ),
         sa.Column("reserved_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("issued_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column(
-            "issued_by",
-            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-            nullable=True,
-        ),
+        sa.Column("issued_by", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("redeemed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column(
-            "purchase_id",
-            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-            nullable=True,
+            "purchase_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True
         ),
         sa.ForeignKeyConstraint(
-            ["enrollment_id"],
-            ["enrollments.id"],
-            name=op.f("fk_vouchers_enrollment_id"),
+            ["enrollment_id"], ["enrollments.id"], name=op.f("fk_vouchers_enrollment_id")
         ),
         sa.ForeignKeyConstraint(
             ["purchase_id"], ["purchases.id"], name=op.f("fk_vouchers_purchase_id")
@@ -650,9 +595,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("vouchers", schema=None) as batch_op:
         batch_op.create_index(
-            "ix_vouchers_campaign_offer_state",
-            ["campaign", "offer", "state"],
-            unique=False,
+            "ix_vouchers_campaign_offer_state", ["campaign", "offer", "state"], unique=False
         )
         batch_op.create_index(
             "uq_vouchers_one_per_enrollment",
@@ -671,22 +614,16 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.Column(
-            "enrollment_id",
-            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-            nullable=False,
+            "enrollment_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
         ),
         sa.Column(
-            "customer_id",
-            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-            nullable=False,
+            "customer_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
         ),
         sa.Column("step", sa.String(length=64), nullable=False),
         sa.Column("is_answer", sa.Boolean(), nullable=False),
         sa.Column("channel", sa.String(length=32), nullable=False),
         sa.Column(
-            "contact_point_id",
-            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-            nullable=True,
+            "contact_point_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True
         ),
         sa.Column("address_hash", sa.String(length=64), nullable=True),
         sa.Column(
@@ -696,14 +633,10 @@ def upgrade() -> None:
         ),
         sa.Column("variant", sa.String(length=8), nullable=False),
         sa.Column(
-            "voucher_id",
-            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-            nullable=True,
+            "voucher_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True
         ),
         sa.Column(
-            "context",
-            sa.JSON().with_variant(postgresql.JSONB(), "postgresql"),
-            nullable=True,
+            "context", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True
         ),
         sa.Column("state", sa.String(length=32), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
@@ -722,17 +655,13 @@ def upgrade() -> None:
         sa.Column("opened_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("clicked_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
-            ["contact_point_id"],
-            ["contact_points.id"],
-            name=op.f("fk_messages_contact_point_id"),
+            ["contact_point_id"], ["contact_points.id"], name=op.f("fk_messages_contact_point_id")
         ),
         sa.ForeignKeyConstraint(
             ["customer_id"], ["customers.id"], name=op.f("fk_messages_customer_id")
         ),
         sa.ForeignKeyConstraint(
-            ["enrollment_id"],
-            ["enrollments.id"],
-            name=op.f("fk_messages_enrollment_id"),
+            ["enrollment_id"], ["enrollments.id"], name=op.f("fk_messages_enrollment_id")
         ),
         sa.ForeignKeyConstraint(
             ["template_version_id"],
@@ -753,9 +682,7 @@ def upgrade() -> None:
             unique=False,
         )
         batch_op.create_index(
-            "ix_messages_customer_id_claimed_at",
-            ["customer_id", "claimed_at"],
-            unique=False,
+            "ix_messages_customer_id_claimed_at", ["customer_id", "claimed_at"], unique=False
         )
         batch_op.create_index(
             "ix_messages_provider_message_id", ["provider_message_id"], unique=False
@@ -784,18 +711,12 @@ def upgrade() -> None:
         sa.Column("key", sa.String(length=128), nullable=False),
         sa.Column("origin", sa.String(length=32), nullable=False),
         sa.Column("kind", sa.String(length=32), nullable=True),
-        sa.Column(
-            "body",
-            sa.JSON().with_variant(postgresql.JSONB(), "postgresql"),
-            nullable=False,
-        ),
+        sa.Column("body", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
         sa.Column("occurred_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("state", sa.String(length=32), nullable=False),
         sa.Column(
-            "message_id",
-            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-            nullable=True,
+            "message_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True
         ),
         sa.Column("error", sa.Text(), nullable=False),
         sa.Column("applied_at", sa.DateTime(timezone=True), nullable=True),
@@ -817,9 +738,7 @@ def upgrade() -> None:
         "links",
         sa.Column("id", sa.String(length=32), nullable=False),
         sa.Column(
-            "message_id",
-            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-            nullable=False,
+            "message_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
         ),
         sa.Column("url", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(["message_id"], ["messages.id"], name=op.f("fk_links_message_id")),
@@ -840,20 +759,12 @@ def upgrade() -> None:
         sa.Column("kind", sa.String(length=32), nullable=False),
         sa.Column("state", sa.String(length=32), nullable=False),
         sa.Column(
-            "customer_id",
-            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-            nullable=False,
+            "customer_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
         ),
         sa.Column(
-            "enrollment_id",
-            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-            nullable=True,
+            "enrollment_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True
         ),
-        sa.Column(
-            "event_id",
-            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-            nullable=True,
-        ),
+        sa.Column("event_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("step", sa.String(length=64), nullable=True),
         sa.Column("label", sa.String(length=64), nullable=False),
         sa.Column("text", sa.Text(), nullable=False),
@@ -886,25 +797,15 @@ def upgrade() -> None:
         ),
         sa.Column("key", sa.String(length=160), nullable=False),
         sa.Column(
-            "customer_id",
-            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-            nullable=False,
+            "customer_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
         ),
         sa.Column(
-            "enrollment_id",
-            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-            nullable=True,
+            "enrollment_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True
         ),
         sa.Column(
-            "message_id",
-            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-            nullable=True,
+            "message_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True
         ),
-        sa.Column(
-            "event_id",
-            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-            nullable=True,
-        ),
+        sa.Column("event_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("kind", sa.String(length=32), nullable=False),
         sa.Column("reason", sa.String(length=32), nullable=True),
         sa.Column("action", sa.String(length=64), nullable=False),
@@ -913,9 +814,7 @@ def upgrade() -> None:
             ["customer_id"], ["customers.id"], name=op.f("fk_responses_customer_id")
         ),
         sa.ForeignKeyConstraint(
-            ["enrollment_id"],
-            ["enrollments.id"],
-            name=op.f("fk_responses_enrollment_id"),
+            ["enrollment_id"], ["enrollments.id"], name=op.f("fk_responses_enrollment_id")
         ),
         sa.ForeignKeyConstraint(["event_id"], ["events.id"], name=op.f("fk_responses_event_id")),
         sa.ForeignKeyConstraint(
@@ -1016,11 +915,13 @@ def downgrade() -> None:
             postgresql_where=sa.text("state IN ('active', 'handed_over', 'held_out')"),
         )
         batch_op.drop_index("ix_enrollments_state_due_on")
+        batch_op.drop_index("ix_enrollments_measure_until")
         batch_op.drop_index("ix_enrollments_customer_id")
         batch_op.drop_index("ix_enrollments_campaign_enrolled_at")
 
     op.drop_table("enrollments")
     with op.batch_alter_table("contact_points", schema=None) as batch_op:
+        batch_op.drop_index("ix_contact_points_address_hash")
         batch_op.drop_index("ix_contact_points_address")
 
     op.drop_table("contact_points")
@@ -1038,6 +939,9 @@ def downgrade() -> None:
 
     op.drop_table("stage_runs")
     op.drop_table("source_watermarks")
+    with op.batch_alter_table("rejected_rows", schema=None) as batch_op:
+        batch_op.drop_index("ix_rejected_rows_source_external_id")
+
     op.drop_table("rejected_rows")
     with op.batch_alter_table("moves", schema=None) as batch_op:
         batch_op.drop_index("ix_moves_thing_thing_id")
