@@ -1,0 +1,1 @@
+"""What winback really earned: conversions, lift against the holdout, costs, reports."""
