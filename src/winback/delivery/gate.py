@@ -1,0 +1,127 @@
+"""The gate, pure: says whether this message may go, now, on this channel.
+
+One gate serves planning, the last look in the claiming transaction, previews and rehearsals, so
+that what is shown is what happens. What is never allowed is asked first, then what only has to
+wait; the first reason found is the one that is told.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from winback.delivery.windows import Opening
+from winback.states import Channel, EnrollmentState
+
+WRITTEN_TO: Final = frozenset({Channel.EMAIL, Channel.SMS})
+"""Channels that need an address and a consent; calls and letters are an associate's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Something that makes a message wait, until when, and why."""
+
+    until: datetime
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class GateInput:
+    """All that the gate asks; a caller that does not know a thing yet leaves its default."""
+
+    channel: Channel
+    now: datetime
+    drop_at: datetime
+    enrollment_state: EnrollmentState
+    is_answer: bool = False
+    is_suppressed: bool = False
+    """The person, or any address of theirs, on all channels."""
+    is_channel_suppressed: bool = False
+    """This channel, or the address that would be written to."""
+    is_offered: bool = True
+    """Whether the business sends on this channel at all."""
+    has_consent: bool = True
+    has_address: bool = True
+    """A current address that has not hard-bounced."""
+    has_purchased_since: bool = False
+    """A sale since the lapse, unless that sale is what an answer answers."""
+    shares_address: bool = False
+    """Another customer's older open enrollment of the campaign has the same address."""
+    has_lost_voucher: bool = False
+    """It carries a voucher that is expired, redeemed or voided."""
+    opening: Opening | None = None
+    """The present or next decent span; only asked where ``keeps_hours``."""
+    keeps_hours: bool = False
+    holds: tuple[Hold, ...] = ()
+    """Caps, daily limits, a paused channel, codes not exported yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Allow:
+    """It may go now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Postpone:
+    """It may not go before ``until``; then the gate is asked again."""
+
+    until: datetime
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Never:
+    """It will not go; ``is_of_channel`` says that another channel may still be asked."""
+
+    why: str
+    is_of_channel: bool = False
+
+
+Verdict = Allow | Postpone | Never
+
+
+def decide(asked: GateInput) -> Verdict:
+    """Say whether a message may go now, later or never, and why."""
+    refusal = _never(asked)
+    if refusal is not None:
+        return refusal
+    waits = list(asked.holds)
+    if asked.keeps_hours and asked.opening is not None and asked.opening.opens_at > asked.now:
+        waits.append(Hold(asked.opening.opens_at, "outside the decent hours"))
+    if not waits:
+        return Allow()
+    longest = max(waits, key=lambda hold: hold.until)
+    # Looked at again when it turns stale at the latest, so that it is dropped in time.
+    return Postpone(min(longest.until, asked.drop_at), longest.why)
+
+
+def _never(asked: GateInput) -> Never | None:
+    return _never_for_person(asked) or _never_on_channel(asked)
+
+
+def _never_for_person(asked: GateInput) -> Never | None:
+    if asked.is_suppressed or asked.enrollment_state is EnrollmentState.SUPPRESSED:
+        return Never("the customer said no")
+    if not asked.is_answer and asked.enrollment_state is not EnrollmentState.ACTIVE:
+        return Never(f"the enrollment is {asked.enrollment_state.value.replace('_', ' ')}")
+    if asked.has_purchased_since:
+        return Never("the customer has purchased since")
+    if asked.now >= asked.drop_at:
+        return Never("stale: it could not leave in time")
+    if asked.has_lost_voucher:
+        return Never("its voucher is expired or used")
+    return None
+
+
+def _never_on_channel(asked: GateInput) -> Never | None:
+    if asked.channel not in WRITTEN_TO:
+        return None
+    channel = asked.channel.value
+    reasons = (
+        (not asked.is_offered, f"no {channel} is sent by this business"),
+        (asked.is_channel_suppressed, f"suppressed for {channel}"),
+        (not asked.has_address, f"no address to reach by {channel}"),
+        (not asked.has_consent, f"no consent for {channel}"),
+        (asked.shares_address, "the address belongs to another open enrollment"),
+        (asked.keeps_hours and asked.opening is None, "no hour is decent in every zone"),
+    )
+    return next((Never(why, is_of_channel=True) for is_so, why in reasons if is_so), None)

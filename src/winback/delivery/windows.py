@@ -1,0 +1,146 @@
+"""Decent hours, pure: when a text may leave, in every zone in which its reader may be.
+
+FACTS.md LAW-23 gives the hours, LAW-23b the zones, TW-3 and TW-4 the validity: the provider's own
+queue time must end inside the window too, else a text queued at 19:00 goes out at night.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from typing import Final, Literal
+from zoneinfo import ZoneInfo
+
+import holidays
+
+from winback.clock import at_local, day_start
+from winback.settings import WEEKDAYS, CustomHours, Hours
+
+LONGEST_VALIDITY: Final = timedelta(hours=4)
+"""How long a text may wait at the provider (FACTS.md TW-3)."""
+
+SHORTEST_VALIDITY: Final = timedelta(minutes=5)
+"""With less left of the window a text would only expire in the provider's queue."""
+
+_DAYS_AHEAD: Final = 15
+"""How far the next opening is looked for: longer than any run of holidays."""
+
+_DAY: Final = Hours(time(9), time(20))
+_SUNDAY: Final = Hours(time(12), time(20))
+_STRICT_DAY: Final = Hours(time(9), time(18))
+_STRICT_SATURDAY: Final = Hours(time(10), time(17))
+_STRICT_SUNDAY: Final = Hours(time(12), time(17))
+
+
+@dataclass(frozen=True, slots=True)
+class WeekHours:
+    """The hours of each weekday, Monday first; None where nothing may leave that day."""
+
+    days: tuple[Hours | None, ...]
+    on_holidays: bool = True
+    is_own: bool = False
+    """Whether the business wrote them itself; else they are one of the two profiles."""
+
+
+STANDARD: Final = WeekHours((*[_DAY] * 6, _SUNDAY))
+STRICT: Final = WeekHours((*[_STRICT_DAY] * 5, _STRICT_SATURDAY, _STRICT_SUNDAY))
+
+
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """Where the reader may be, and by whose holidays; no zone at all means nobody knows."""
+
+    zones: frozenset[str]
+    country: str
+    region: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A span in which a text may leave and be over: start inclusive, end exclusive."""
+
+    opens_at: datetime
+    closes_at: datetime
+
+
+def week_hours(quiet_hours: Literal["standard", "strict"] | CustomHours) -> WeekHours:
+    """Give the hours that the setting ``quiet_hours`` names."""
+    if quiet_hours == "standard":
+        return STANDARD
+    if quiet_hours == "strict":
+        return STRICT
+    return WeekHours(
+        tuple(getattr(quiet_hours, day) for day in WEEKDAYS),
+        on_holidays=quiet_hours.holidays,
+        is_own=True,
+    )
+
+
+def next_opening(now: datetime, whereabouts: Whereabouts, hours: WeekHours) -> Opening | None:
+    """Give the present or the next span that holds in every candidate zone.
+
+    It leaves at least SHORTEST_VALIDITY. None: no hour of the next two weeks is decent in all
+    of the zones.
+    """
+    for opening in _openings(whereabouts, hours, (now.astimezone(UTC) - timedelta(days=1)).date()):
+        if opening.closes_at - max(now, opening.opens_at) >= SHORTEST_VALIDITY:
+            return opening
+    return None
+
+
+def validity_seconds(now: datetime, opening: Opening) -> int:
+    """Give how long a text may wait at the provider, so that it never leaves after hours."""
+    return int(min(opening.closes_at - now, LONGEST_VALIDITY).total_seconds())
+
+
+@lru_cache(maxsize=4096)
+def _openings(whereabouts: Whereabouts, hours: WeekHours, first: date) -> tuple[Opening, ...]:
+    common: list[Opening] | None = None
+    for zone in sorted(whereabouts.zones):
+        of_zone = list(_in_zone(ZoneInfo(zone), whereabouts, hours, first))
+        common = of_zone if common is None else list(_both(common, of_zone))
+    return tuple(common or ())
+
+
+def _in_zone(
+    zone: ZoneInfo, whereabouts: Whereabouts, hours: WeekHours, first: date
+) -> Iterator[Opening]:
+    for day in (first + timedelta(days=ahead) for ahead in range(_DAYS_AHEAD + 2)):
+        span = hours.days[day.weekday()]
+        if span is None:
+            continue
+        if not hours.on_holidays and is_holiday(day, whereabouts.country, whereabouts.region):
+            continue
+        # Read with fold=0; a closing time that occurs twice is the earlier one, which is the
+        # careful reading. Hours that end at midnight are not written (Hours.closes is a time).
+        opens, closes = at_local(day, span.opens, zone), at_local(day, span.closes, zone)
+        if opens < closes:
+            yield Opening(opens, closes)
+
+
+def _both(one: Iterable[Opening], other: Iterable[Opening]) -> Iterator[Opening]:
+    others = list(other)
+    for a in one:
+        for b in others:
+            opens, closes = max(a.opens_at, b.opens_at), min(a.closes_at, b.closes_at)
+            if opens < closes:
+                yield Opening(opens, closes)
+
+
+@lru_cache(maxsize=64)
+def _holidays_of(country: str, region: str | None, year: int) -> frozenset[date]:
+    try:
+        return frozenset(holidays.country_holidays(country, subdiv=region, years=year))
+    except NotImplementedError:
+        # The library does not know the region, or not even the country.
+        return _holidays_of(country, None, year) if region else frozenset()
+
+
+def is_holiday(day: date, country: str, region: str | None = None) -> bool:
+    """Say whether a day is a public holiday of a country, or of its region where known."""
+    return day in _holidays_of(country, region, day.year)
+
+
+def tomorrow_start(now: datetime, zone: ZoneInfo) -> datetime:
+    """Give the instant at which the next local day begins."""
+    return day_start(now.astimezone(zone).date() + timedelta(days=1), zone)
