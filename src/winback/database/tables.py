@@ -70,6 +70,8 @@ class Installation(Table):
     value_threshold: Mapped[Decimal | None] = mapped_column(Amount)
     """24-month spend from which on a customer's value is high; None where nobody bought."""
     value_set_on: Mapped[date | None]
+    redeemed_until: Mapped[datetime | None] = mapped_column(Utc)
+    """Purchases first seen before this instant were looked through for voucher codes."""
     measured: Mapped[dict[str, Any] | None] = mapped_column(Json)
     """How far the last measuring saw: the last ids of history rows, and its instant."""
 
@@ -535,7 +537,12 @@ class Voucher(Table):
     id: Mapped[int] = _row_id()
     campaign: Mapped[str] = mapped_column(String(64))
     offer: Mapped[str] = mapped_column(String(64))
-    code: Mapped[str] = mapped_column(String(64), unique=True)
+    code: Mapped[str] = mapped_column(String(64))
+    """As it is printed."""
+    code_key: Mapped[str] = mapped_column(String(64), unique=True)
+    """As it is compared: capitals without dashes and look-alike letters."""
+    terms: Mapped[str] = mapped_column(Text, default="")
+    """What it gives, as the shop was told; empty for the shop's own codes, which fit any."""
     state: Mapped[VoucherState] = mapped_column(Word(VoucherState))
     made_at: Mapped[datetime] = mapped_column(Utc)
     is_imported: Mapped[bool] = mapped_column(default=False)

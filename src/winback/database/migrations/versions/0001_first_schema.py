@@ -92,6 +92,7 @@ def upgrade() -> None:
         sa.Column("latest_as_of", sa.DateTime(timezone=True), nullable=True),
         sa.Column("value_threshold", sa.BigInteger(), nullable=True),
         sa.Column("value_set_on", sa.Date(), nullable=True),
+        sa.Column("redeemed_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column(
             "measured", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True
         ),
@@ -569,6 +570,8 @@ def upgrade() -> None:
         sa.Column("campaign", sa.String(length=64), nullable=False),
         sa.Column("offer", sa.String(length=64), nullable=False),
         sa.Column("code", sa.String(length=64), nullable=False),
+        sa.Column("code_key", sa.String(length=64), nullable=False),
+        sa.Column("terms", sa.Text(), nullable=False),
         sa.Column("state", sa.String(length=32), nullable=False),
         sa.Column("made_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("is_imported", sa.Boolean(), nullable=False),
@@ -591,7 +594,7 @@ def upgrade() -> None:
             ["purchase_id"], ["purchases.id"], name=op.f("fk_vouchers_purchase_id")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_vouchers")),
-        sa.UniqueConstraint("code", name=op.f("uq_vouchers_code")),
+        sa.UniqueConstraint("code_key", name=op.f("uq_vouchers_code_key")),
     )
     with op.batch_alter_table("vouchers", schema=None) as batch_op:
         batch_op.create_index(
