@@ -1,0 +1,1 @@
+"""SendGrid and Twilio: build, send, verify, parse; the only importers of the vendor packages."""
