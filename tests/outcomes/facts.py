@@ -182,6 +182,7 @@ class World:
                 "campaign": "six-month",
                 "offer": "welcome-back",
                 "code": f"CODE{self.made}",
+                "code_key": f"CODE{self.made}",
                 "state": VoucherState.FREE,
                 "made_at": START,
                 **bound,

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from winback.clock import local_date
 from winback.states import PurchaseKind
+from winback.vouchers.codes import normalize_code
 
 CLICK_DAYS: Final = 5
 """How long after a human click a sale is called attributed (FACTS.md MEA-15, MEA-16)."""
@@ -156,14 +157,14 @@ def _ours(
     redeemed: Sequence[Redeemed],
 ) -> set[int]:
     """Give the sales with our voucher, or soon after a human click; each once (MEA-16)."""
-    codes = {one.code for one in redeemed}
+    codes = {normalize_code(one.code) for one in redeemed}
     by_voucher = {one.purchase_id for one in redeemed}
     clicks = [one.clicked_at for one in sent if one.clicked_at]
     return {
         sale.id
         for sale in sales
         if sale.id in by_voucher
-        or sale.voucher_code in codes
+        or (sale.voucher_code and normalize_code(sale.voucher_code) in codes)
         or any(_follows(window, sale, click) for click in clicks)
     }
 
