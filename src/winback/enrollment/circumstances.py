@@ -1,0 +1,111 @@
+"""Read what the timeline must know of one enrollment, and write down which steps it is past."""
+
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import or_, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from winback.campaign.conditions import compile_condition
+from winback.clock import local_date
+from winback.database.history import record_decision
+from winback.database.tables import Enrollment, Message, StepPassage, Voucher
+from winback.enrollment.facts import condition_facts
+from winback.enrollment.timeline import ARRIVED, Circumstances, Passed, StepEnd
+from winback.states import MessageState, VoucherState
+
+
+def circumstances_of(
+    session: Session,
+    row: Enrollment,
+    *,
+    now: datetime,
+    zone: ZoneInfo,
+    is_gentle: bool | None = None,
+) -> Circumstances:
+    """Give the circumstances of an enrollment; facts are read only when a condition asks."""
+    known: dict[str, Mapping[str, object]] = {}
+
+    def holds(text: str) -> bool:
+        if not known:
+            facts = condition_facts(session, [row.customer_id], now=now, zone=zone)
+            own = {"value": row.value, "reason": row.reason or ""}
+            known["facts"] = facts[row.customer_id] | own
+        return compile_condition(text).holds(known["facts"])
+
+    return Circumstances(
+        holds=holds,
+        last_days=_last_voucher_days(session, row.id, zone),
+        is_gentle=row.is_gentle if is_gentle is None else is_gentle,
+        done=frozenset(
+            session.scalars(select(StepPassage.step).where(StepPassage.enrollment_id == row.id))
+        ),
+    )
+
+
+def _last_voucher_days(session: Session, enrollment_id: int, zone: ZoneInfo) -> dict[str, date]:
+    rows = session.execute(
+        select(Voucher.offer, Voucher.expires_at).where(
+            Voucher.enrollment_id == enrollment_id,
+            Voucher.state == VoucherState.ISSUED,
+            Voucher.expires_at.is_not(None),
+        )
+    )
+    return {
+        offer: last_day(expires_at, zone) for offer, expires_at in rows if expires_at is not None
+    }
+
+
+def last_day(expires_at: datetime, zone: ZoneInfo) -> date:
+    """Give the last local day on which something that ends at an exclusive instant is good."""
+    return local_date(expires_at - timedelta(microseconds=1), zone)
+
+
+def steps_on_their_way(session: Session, enrollment_id: int) -> frozenset[str]:
+    """Give the steps of which a message is being sent, in doubt, or was ever accepted."""
+    return frozenset(
+        session.scalars(
+            select(Message.step).where(
+                Message.enrollment_id == enrollment_id,
+                or_(
+                    Message.state.in_((MessageState.SENDING, MessageState.UNCONFIRMED)),
+                    Message.accepted_at.is_not(None),
+                ),
+            )
+        )
+    )
+
+
+def record_passage(
+    session: Session, row: Enrollment, passed: Passed, how: StepEnd, *, now: datetime
+) -> bool:
+    """Write how a step was got past, and why where nothing arrived; False when it was before."""
+    is_sqlite = session.get_bind().dialect.name == "sqlite"
+    new = session.execute(
+        (sqlite if is_sqlite else postgresql)
+        .insert(StepPassage)
+        .values(enrollment_id=row.id, step=passed.step, how=how, why=passed.why, at=now)
+        .on_conflict_do_nothing()
+        .returning(StepPassage.id)
+    ).all()
+    if new and how not in ARRIVED:
+        record_decision(
+            session,
+            row.customer_id,
+            what=how,
+            why=f"{passed.step}: {passed.why}",
+            at=now,
+            campaign=row.campaign,
+            enrollment_id=row.id,
+        )
+    return bool(new)
+
+
+def record_passed(
+    session: Session, row: Enrollment, passed: Iterable[Passed], *, now: datetime
+) -> None:
+    """Write down the steps that were passed at once."""
+    for one in passed:
+        record_passage(session, row, one, StepEnd.PASSED, now=now)

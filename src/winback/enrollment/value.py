@@ -1,0 +1,127 @@
+"""What a customer is worth: high, or normal.
+
+High is the top share (``value.high`` in ``winback.yaml``) by the spend of the last 24 months,
+refunds taken off, of those who bought in them. The threshold is set once a week and kept in the
+installation's row, so that the line does not move under people from day to day; an enrollment
+keeps the value that it began with.
+"""
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import ColumnElement, ScalarSelect, SQLColumnExpression, func, select, update
+from sqlalchemy.orm import Session
+
+from winback.clock import day_start, local_date
+from winback.database.tables import Customer, Installation, Purchase
+from winback.database.types import Amount
+from winback.periods import add_months
+from winback.states import PurchaseKind
+
+HIGH: Final = "high"
+NORMAL: Final = "normal"
+_MONTHS: Final = 24
+_SET_EVERY: Final = timedelta(days=7)
+
+
+def value_of(spend: Decimal | None, threshold: Decimal | None) -> str:
+    """Give the value for a 24-month spend; None for a spend means: bought nothing in it."""
+    return HIGH if spend is not None and threshold is not None and spend >= threshold else NORMAL
+
+
+def place_of_threshold(buyers: int, share: Decimal) -> int | None:
+    """Give the place, from 1, of the last of the top share; None when it is nobody.
+
+    At least one where somebody bought and the share is not nothing; otherwise rounded down.
+    """
+    return max(1, int(buyers * share)) if buyers and share else None
+
+
+def spend_of(
+    customer_id: SQLColumnExpression[int], *, now: datetime, zone: ZoneInfo, currency: str | None
+) -> ScalarSelect[Decimal]:
+    """Give the SQL of a customer's 24-month spend; NULL without a sale in it."""
+    is_sale = Purchase.kind == PurchaseKind.SALE
+    return (
+        select(func.sum(Purchase.amount, type_=Amount))
+        .where(Purchase.customer_id == customer_id, *_in_window(now, zone, currency))
+        .having(func.count().filter(is_sale) > 0)
+        .scalar_subquery()
+    )
+
+
+def spends_of(
+    session: Session,
+    customer_ids: Sequence[int],
+    *,
+    now: datetime,
+    zone: ZoneInfo,
+    currency: str | None,
+) -> dict[int, Decimal]:
+    """Give the 24-month spend of those of some customers who bought in it."""
+    rows = session.execute(
+        select(Purchase.customer_id, func.sum(Purchase.amount, type_=Amount))
+        .where(Purchase.customer_id.in_(customer_ids), *_in_window(now, zone, currency))
+        .group_by(Purchase.customer_id)
+        .having(func.count().filter(Purchase.kind == PurchaseKind.SALE) > 0)
+    )
+    return dict(rows.tuples().all())
+
+
+def current_threshold(session: Session) -> Decimal | None:
+    """Give the threshold as it was last set."""
+    return session.scalars(select(Installation.value_threshold)).one()
+
+
+def next_setting_on(session: Session, today: date) -> date:
+    """Give the day on which the threshold is set next."""
+    set_on = session.scalars(select(Installation.value_set_on)).one()
+    return max(today + timedelta(days=1), (set_on or today) + _SET_EVERY)
+
+
+def set_threshold(
+    session: Session, *, share: Decimal, now: datetime, zone: ZoneInfo, currency: str
+) -> Decimal | None:
+    """Set the threshold when a week has gone by, and give the one that holds; safe to repeat."""
+    today = local_date(now, zone)
+    kept = session.execute(select(Installation.value_threshold, Installation.value_set_on)).one()
+    if kept.value_set_on is not None and kept.value_set_on <= today < (
+        kept.value_set_on + _SET_EVERY
+    ):
+        threshold: Decimal | None = kept.value_threshold
+        return threshold
+    threshold = compute_threshold(session, share=share, now=now, zone=zone, currency=currency)
+    session.execute(update(Installation).values(value_threshold=threshold, value_set_on=today))
+    return threshold
+
+
+def compute_threshold(
+    session: Session, *, share: Decimal, now: datetime, zone: ZoneInfo, currency: str
+) -> Decimal | None:
+    """Give the lowest 24-month spend that is still among the top share; None for nobody."""
+    spends = (
+        select(func.sum(Purchase.amount, type_=Amount).label("spend"))
+        .join(Customer, Customer.id == Purchase.customer_id)
+        .where(Customer.erased_at.is_(None), *_in_window(now, zone, currency))
+        .group_by(Purchase.customer_id)
+        .having(func.count().filter(Purchase.kind == PurchaseKind.SALE) > 0)
+        .subquery()
+    )
+    buyers = session.scalar(select(func.count()).select_from(spends)) or 0
+    place = place_of_threshold(buyers, share)
+    if place is None:
+        return None
+    return session.scalar(
+        select(spends.c.spend).order_by(spends.c.spend.desc()).offset(place - 1).limit(1)
+    )
+
+
+def _in_window(
+    now: datetime, zone: ZoneInfo, currency: str | None
+) -> tuple[ColumnElement[bool], ...]:
+    begins = day_start(add_months(local_date(now, zone), -_MONTHS), zone)
+    window = (Purchase.purchased_at >= begins, Purchase.purchased_at <= now)
+    return window if currency is None else (*window, Purchase.currency == currency)

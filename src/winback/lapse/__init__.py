@@ -1,0 +1,1 @@
+"""Who has lapsed: the calendar rule, and the query that finds them."""

@@ -1,0 +1,95 @@
+"""Find who has lapsed: one indexed, set-based query for both databases.
+
+``customers.last_purchased_on`` is maintained by the pull, with an index. Where the as-of instant
+is earlier than a customer's newest sale, that sale does not exist yet, and the last one at or
+before the instant is looked up in ``purchases``. Zero-value sales count, refunds are no activity,
+customers merged into another or erased are out.
+"""
+
+from datetime import date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    SQLColumnExpression,
+    and_,
+    func,
+    select,
+    union_all,
+)
+
+from winback.clock import local_date
+from winback.database.tables import Customer, Purchase
+from winback.lapse.rule import cutoff
+from winback.periods import Period
+from winback.states import PurchaseKind
+
+
+def lapsed_customers(
+    after: Period, *, now: datetime, zone: ZoneInfo, bought_after: date | None = None
+) -> Select[tuple[int, date, datetime]]:
+    """Select (customer_id, last_purchased_on, last_purchased_at) of everyone who has lapsed.
+
+    ``bought_after`` leaves out last purchases on or before that local date. Use it as a subquery
+    or run it; rows come in no order.
+    """
+    latest = cutoff(after, local_date(now, zone))
+    maintained = select(
+        Customer.id.label("customer_id"),
+        Customer.last_purchased_on.label("last_purchased_on"),
+        Customer.last_purchased_at.label("last_purchased_at"),
+    ).where(
+        _is_a_customer(),
+        _between(Customer.last_purchased_on, bought_after, latest),
+        Customer.last_purchased_at <= now,
+    )
+    both = union_all(
+        maintained,
+        _looked_up(now=now, today=local_date(now, zone), latest=latest, bought_after=bought_after),
+    ).subquery("lapsed")
+    return select(both.c.customer_id, both.c.last_purchased_on, both.c.last_purchased_at)
+
+
+def newly_lapsed_customers(
+    after: Period, *, now: datetime, zone: ZoneInfo
+) -> Select[tuple[int, date, datetime]]:
+    """Select those whose lapse came today: not lapsed by the end of yesterday."""
+    yesterday = date.fromordinal(local_date(now, zone).toordinal() - 1)
+    return lapsed_customers(after, now=now, zone=zone, bought_after=cutoff(after, yesterday))
+
+
+def _looked_up(
+    *, now: datetime, today: date, latest: date, bought_after: date | None
+) -> Select[tuple[int, date, datetime]]:
+    """Select the last sale at or before ``now`` of those who bought again later."""
+    last_on = func.max(Purchase.purchased_on)
+    return (
+        select(
+            Purchase.customer_id.label("customer_id"),
+            last_on.label("last_purchased_on"),
+            func.max(Purchase.purchased_at).label("last_purchased_at"),
+        )
+        .join(Customer, Customer.id == Purchase.customer_id)
+        .where(
+            _is_a_customer(),
+            # Implied by the next line; it is what the index knows.
+            Customer.last_purchased_on >= today,
+            Customer.last_purchased_at > now,
+            Purchase.kind == PurchaseKind.SALE,
+            Purchase.purchased_at <= now,
+        )
+        .group_by(Purchase.customer_id)
+        .having(_between(last_on, bought_after, latest))
+    )
+
+
+def _is_a_customer() -> ColumnElement[bool]:
+    return and_(Customer.merged_into.is_(None), Customer.erased_at.is_(None))
+
+
+def _between(
+    day: SQLColumnExpression[Any], after: date | None, latest: date
+) -> ColumnElement[bool]:
+    return day <= latest if after is None else and_(day > after, day <= latest)
