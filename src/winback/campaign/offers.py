@@ -1,5 +1,6 @@
 """Offers: what a voucher gives, its words for the customer, its cost to us, how it is honored."""
 
+import json
 import re
 from decimal import Decimal
 from enum import StrEnum
@@ -92,6 +93,14 @@ class Offer(Strict):
     def kind(self) -> OfferKind:
         """What kind of thing it gives."""
         return next(kind for kind in OfferKind if getattr(self, kind) is not None)
+
+    @property
+    def terms(self) -> str:
+        """What it gives, as plain JSON: what a code is worth at the till, whatever its words."""
+        given = self.model_dump(
+            mode="json", exclude_none=True, include={self.kind.value, "minimum_spend"}
+        )
+        return json.dumps(given, sort_keys=True)
 
     @property
     def has_no_limit(self) -> bool:

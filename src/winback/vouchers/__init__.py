@@ -1,0 +1,1 @@
+"""Vouchers: make or import codes, reserve, issue and redeem them."""

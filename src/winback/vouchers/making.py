@@ -1,0 +1,85 @@
+"""Make codes, and import those of a shop's own pool."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from itertools import islice
+from typing import Any, Final
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from winback.campaign.schema import Campaign
+from winback.database.tables import Voucher
+from winback.states import VoucherState
+from winback.vouchers.codes import Rng, make_code, normalize_code
+
+_CHUNK: Final = 1_000
+_LOCKS: Final = 7_716_322
+"""Our half of the name of an advisory lock; the other is the hash of the offer."""
+
+
+def lock_stock(session: Session, campaign: str, offer: str) -> None:
+    """Let one transaction at a time count, make and give codes of one offer.
+
+    SQLite has one writer anyway.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(
+            select(func.pg_advisory_xact_lock(_LOCKS, func.hashtext(f"{campaign}/{offer}")))
+        )
+
+
+def make_codes(
+    session: Session, campaign: Campaign, offer: str, *, count: int, now: datetime, rng: Rng
+) -> list[int]:
+    """Make new free codes; give their ids, in order."""
+    terms = campaign.offers[offer].terms
+    ids: list[int] = []
+    # A code that exists is as good as impossible; should it happen, another one is drawn.
+    while (missing := count - len(ids)) > 0:
+        codes = [make_code(rng) for _ in range(min(missing, _CHUNK))]
+        rows = [
+            _row(campaign.campaign, offer, code, now=now) | {"terms": terms, "is_imported": False}
+            for code in codes
+        ]
+        ids += _insert(session, rows)
+    return ids
+
+
+def import_codes(
+    session: Session, campaign: str, offer: str, codes: Iterable[str], *, now: datetime
+) -> int:
+    """Take codes of the shop's own pool; give how many were new. Safe to repeat."""
+    new = 0
+    remaining = iter(codes)
+    while chunk := list(islice(remaining, _CHUNK)):
+        rows = {
+            normalize_code(code): _row(campaign, offer, code, now=now)
+            | {"terms": "", "is_imported": True}
+            for code in chunk
+        }
+        new += len(_insert(session, list(rows.values())))
+    return new
+
+
+def _row(campaign: str, offer: str, code: str, *, now: datetime) -> dict[str, Any]:
+    return {
+        "campaign": campaign,
+        "offer": offer,
+        "code": code,
+        "code_key": normalize_code(code),
+        "state": VoucherState.FREE,
+        "made_at": now,
+    }
+
+
+def _insert(session: Session, rows: Sequence[dict[str, Any]]) -> list[int]:
+    is_sqlite = session.get_bind().dialect.name == "sqlite"
+    insert = (
+        (sqlite if is_sqlite else postgresql)
+        .insert(Voucher)
+        .on_conflict_do_nothing(index_elements=["code_key"])
+        .returning(Voucher.id)
+    )
+    return sorted(session.scalars(insert, rows))

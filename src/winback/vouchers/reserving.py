@@ -1,0 +1,314 @@
+"""Bind codes to enrollments, issue them with the claim, give them back when nothing was sent.
+
+All functions work in the caller's transaction: reserving happens where the message is queued,
+issuing where it is claimed (FACTS.md DS-12). Every move is a guarded update with a history row.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import ColumnElement, Row, exists, func, select
+from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
+
+from winback.campaign.schema import Campaign
+from winback.clock import day_start, local_date
+from winback.database.tables import Enrollment, Message, Voucher
+from winback.periods import Period
+from winback.states import OPEN_ENROLLMENTS, MessageState, VoucherState
+from winback.vouchers.codes import Rng
+from winback.vouchers.machine import VoucherEvent
+from winback.vouchers.making import lock_stock, make_codes
+from winback.vouchers.moving import move_vouchers
+
+Pair = tuple[int, str]
+"""An enrollment and the offer that it shall get."""
+
+_CHUNK = 5_000
+_ON_ITS_WAY = (MessageState.QUEUED, MessageState.SENDING, MessageState.UNCONFIRMED)
+
+
+@dataclass(frozen=True, slots=True)
+class NotExported:
+    """There are codes, or they can be made, but the shop does not know them yet: postpone."""
+
+    offer: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunOut:
+    """No code is left: the step is skipped and the owner told."""
+
+    offer: str
+
+
+@dataclass(frozen=True, slots=True)
+class UsedUp:
+    """The enrollment's one code of this offer is redeemed, expired or voided: no second one."""
+
+    offer: str
+
+
+Answer = int | NotExported | RunOut | UsedUp
+"""The voucher's id, or why there is none."""
+
+
+def expiry_of(claimed_at: datetime, valid_for: Period, zone: ZoneInfo) -> datetime:
+    """Give the end, exclusive, of the business's local day ``valid_for`` after the claim's."""
+    last_day = valid_for.after(local_date(claimed_at, zone))
+    return day_start(last_day + timedelta(days=1), zone)
+
+
+def reserve(
+    session: Session,
+    *,
+    enrollment_id: int,
+    campaign: Campaign,
+    offer: str,
+    now: datetime,
+    must_be_exported: bool,
+    rng: Rng | None = None,
+) -> Answer:
+    """Reserve the one voucher of an enrollment and an offer, or give the one it has.
+
+    ``must_be_exported`` is true in modes test and live. With an ``rng`` and where codes need no
+    export, codes of an offer without a limit are made on the spot.
+    """
+    pair = (enrollment_id, offer)
+    answers = reserve_many(
+        session, [pair], campaign=campaign, now=now, must_be_exported=must_be_exported, rng=rng
+    )
+    return answers[pair]
+
+
+def reserve_many(
+    session: Session,
+    pairs: Iterable[Pair],
+    *,
+    campaign: Campaign,
+    now: datetime,
+    must_be_exported: bool,
+    rng: Rng | None = None,
+) -> dict[Pair, Answer]:
+    """Reserve for many enrollments of one campaign (version) at once; safe to repeat."""
+    answers: dict[Pair, Answer] = {}
+    wanted: defaultdict[str, list[int]] = defaultdict(list)
+    for enrollment_id, offer in dict.fromkeys(pairs):
+        wanted[offer].append(enrollment_id)
+    for offer, enrollment_ids in sorted(wanted.items()):
+        lock_stock(session, campaign.campaign, offer)
+        answers |= _kept(session, offer, enrollment_ids, now)
+        new = [one for one in enrollment_ids if (one, offer) not in answers]
+        ids = _pick(session, campaign, offer, count=len(new), must_be_exported=must_be_exported)
+        if rng is not None and not must_be_exported and campaign.offers[offer].has_no_limit:
+            missing = len(new) - len(ids)
+            ids += make_codes(session, campaign, offer, count=missing, now=now, rng=rng)
+        _bind(session, ids, new, now)
+        answers |= {(one, offer): id_ for one, id_ in zip(new, ids, strict=False)}
+        if len(ids) < len(new):
+            refusal = _why_none(session, campaign, offer, must_be_exported=must_be_exported)
+            answers |= {(one, offer): refusal for one in new[len(ids) :]}
+    return answers
+
+
+def issue(
+    session: Session,
+    voucher_id: int,
+    *,
+    message_id: int,
+    now: datetime,
+    valid_for: Period,
+    zone: ZoneInfo,
+) -> datetime | None:
+    """Issue a voucher in the transaction that claims a message; give its expiry, exclusive.
+
+    A voucher that an earlier message issued keeps its expiry. None: it expired, was redeemed,
+    voided or released, and nothing that carries it may be sent.
+    """
+    return issue_many(session, {message_id: (voucher_id, valid_for)}, now=now, zone=zone)[
+        message_id
+    ]
+
+
+def issue_many(
+    session: Session,
+    carried: Mapping[int, tuple[int, Period]],
+    *,
+    now: datetime,
+    zone: ZoneInfo,
+) -> dict[int, datetime | None]:
+    """Issue the vouchers of many claimed messages: {message id: (voucher id, valid_for)}."""
+    first: dict[int, int] = {}
+    for message_id, (voucher_id, _) in carried.items():
+        first.setdefault(voucher_id, message_id)
+    move_vouchers(
+        session,
+        VoucherEvent.ISSUED,
+        [
+            {
+                "id": voucher_id,
+                "issued_at": now,
+                "issued_by": message_id,
+                "expires_at": expiry_of(now, carried[message_id][1], zone),
+            }
+            for voucher_id, message_id in first.items()
+        ],
+        now=now,
+    )
+    expiries = {
+        row.id: row.expires_at
+        for row in _rows(session, Voucher.id, list(first))
+        if row.state is VoucherState.ISSUED and row.expires_at > now
+    }
+    return {message_id: expiries.get(voucher) for message_id, (voucher, _) in carried.items()}
+
+
+def return_unsent(session: Session, voucher_id: int, message_id: int, now: datetime) -> bool:
+    """Take an issue back, since the message that made it was surely not sent.
+
+    Gives False, and changes nothing, when another message issued it or carried it away since.
+    """
+    other = aliased(Message)
+    carried_away = exists().where(
+        other.voucher_id == voucher_id,
+        other.id != message_id,
+        (other.state.in_((MessageState.SENDING, MessageState.UNCONFIRMED)))
+        | other.accepted_at.is_not(None),
+    )
+    moved = move_vouchers(
+        session,
+        VoucherEvent.RETURNED,
+        [{"id": voucher_id, "issued_at": None, "issued_by": None, "expires_at": None}],
+        now=now,
+        only_if=(Voucher.issued_by == message_id) & ~carried_away,
+    )
+    return bool(moved)
+
+
+def release(session: Session, enrollment_id: int, now: datetime) -> int:
+    """Free what an ended enrollment reserved and never sent; give how many.
+
+    Call it after the enrollment's queued messages were canceled: what a live message carries
+    stays reserved, and ``release_ended`` frees it later.
+    """
+    return _release(session, Voucher.enrollment_id == enrollment_id, now)
+
+
+def release_ended(session: Session, now: datetime) -> int:
+    """Free every code that an ended enrollment still holds without need; give how many."""
+    open_ones = select(Enrollment.id).where(Enrollment.state.in_(OPEN_ENROLLMENTS))
+    return _release(session, Voucher.enrollment_id.not_in(open_ones), now)
+
+
+def void(session: Session, voucher_id: int, now: datetime, *, why: str) -> bool:
+    """Take an issued voucher back for good; False when it is not issued."""
+    return bool(move_vouchers(session, VoucherEvent.VOIDED, [{"id": voucher_id}], now=now, why=why))
+
+
+def _release(session: Session, whose: ColumnElement[bool], now: datetime) -> int:
+    carried = exists().where(Message.voucher_id == Voucher.id, Message.state.in_(_ON_ITS_WAY))
+    ids = session.scalars(
+        select(Voucher.id).where(whose, Voucher.state == VoucherState.RESERVED, ~carried)
+    ).all()
+    nobody = {"enrollment_id": None, "reserved_at": None}
+    rows = [{"id": id_} | nobody for id_ in ids]
+    return len(move_vouchers(session, VoucherEvent.RELEASED, rows, now=now))
+
+
+def _kept(
+    session: Session, offer: str, enrollment_ids: list[int], now: datetime
+) -> dict[Pair, Answer]:
+    """Give what these enrollments were given before: one voucher per offer, for good."""
+    kept: dict[Pair, Answer] = {}
+    for row in _rows(session, Voucher.enrollment_id, enrollment_ids):
+        if row.offer != offer:
+            continue
+        is_usable = row.state is VoucherState.RESERVED or (
+            row.state is VoucherState.ISSUED and row.expires_at > now
+        )
+        kept[row.enrollment_id, offer] = row.id if is_usable else UsedUp(offer)
+    return kept
+
+
+def _rows(
+    session: Session, column: InstrumentedAttribute[Any], values: Sequence[int]
+) -> Iterator[Row[Any]]:
+    for start in range(0, len(values), _CHUNK):
+        yield from session.execute(
+            select(
+                Voucher.id,
+                Voucher.enrollment_id,
+                Voucher.offer,
+                Voucher.state,
+                Voucher.expires_at,
+            ).where(column.in_(values[start : start + _CHUNK]))
+        )
+
+
+def _pick(
+    session: Session, campaign: Campaign, name: str, *, count: int, must_be_exported: bool
+) -> list[int]:
+    """Choose free codes that fit the offer's terms, never beyond its limit."""
+    offer = campaign.offers[name]
+    if offer.codes is not None:
+        count = min(count, offer.codes - _given(session, campaign.campaign, name))
+    if count <= 0:
+        return []
+    free = select(Voucher.id).where(_is_free(campaign, name)).order_by(Voucher.id).limit(count)
+    if must_be_exported:
+        free = free.where(is_known_to_shop())
+    return list(session.scalars(free))
+
+
+def _bind(session: Session, ids: list[int], enrollment_ids: list[int], now: datetime) -> None:
+    move_vouchers(
+        session,
+        VoucherEvent.RESERVED,
+        [
+            {"id": id_, "enrollment_id": enrollment_id, "reserved_at": now}
+            for id_, enrollment_id in zip(ids, enrollment_ids, strict=False)
+        ],
+        now=now,
+    )
+
+
+def _why_none(
+    session: Session, campaign: Campaign, name: str, *, must_be_exported: bool
+) -> NotExported | RunOut:
+    offer = campaign.offers[name]
+    if offer.has_no_limit:
+        return NotExported(name)
+    is_over = offer.codes is not None and _given(session, campaign.campaign, name) >= offer.codes
+    waits = must_be_exported and session.scalar(
+        select(Voucher.id).where(_is_free(campaign, name)).limit(1)
+    )
+    return NotExported(name) if waits and not is_over else RunOut(name)
+
+
+def is_known_to_shop() -> ColumnElement[bool]:
+    """Give the condition that the shop can honor a code: exported, or its own."""
+    return Voucher.exported_at.is_not(None) | Voucher.is_imported
+
+
+def _is_free(campaign: Campaign, name: str) -> ColumnElement[bool]:
+    # A code that the till knows as 15% is not sent as 20% after an edit (DESIGN.md, P5, P6).
+    return (
+        (Voucher.campaign == campaign.campaign)
+        & (Voucher.offer == name)
+        & (Voucher.state == VoucherState.FREE)
+        & ((Voucher.terms == campaign.offers[name].terms) | Voucher.is_imported)
+    )
+
+
+def _given(session: Session, campaign: str, name: str) -> int:
+    """Count the codes that are bound or were: the limit is over all versions of an offer."""
+    return session.scalars(
+        select(func.count()).where(
+            Voucher.campaign == campaign,
+            Voucher.offer == name,
+            Voucher.state != VoucherState.FREE,
+        )
+    ).one()
