@@ -58,6 +58,44 @@ def _top_percent(written: Any) -> Any:
     raise ValueError(f"{written!r} is no share: write top 20%")
 
 
+def _address(written: str) -> str:
+    if not re.fullmatch(r"[^@\s,;<>]+@[^@\s,;<>.]+(\.[^@\s,;<>.]+)+", written):
+        raise ValueError(f"{written!r} is no e-mail address: write anna@example.com")
+    return written
+
+
+def _recipient(written: str) -> str:
+    if not re.fullmatch(r"\+[1-9]\d{6,14}", written):
+        _address(written)
+    return written
+
+
+def _host(written: str) -> str:
+    if not re.fullmatch(
+        r"([a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?\.)+[a-zA-Z][a-zA-Z0-9-]+", written
+    ):
+        raise ValueError(f"{written!r} is no domain: write reply.example.com")
+    return written
+
+
+def _web_address(written: str) -> str:
+    if not re.fullmatch(r"https?://[^/\s]+(/\S*)?", written):
+        raise ValueError(f"{written!r} is no address: write https://shop.example.com")
+    return written
+
+
+def _one_line(written: str) -> str:
+    # A line break in a name would become a header of its own (FACTS.md SEC-7).
+    if not written.strip() or not written.isprintable():
+        raise ValueError(f"{written!r} cannot be shown: write one line of text")
+    return written
+
+
+Line = Annotated[str, AfterValidator(_one_line)]
+Address = Annotated[str, AfterValidator(_address)]
+WebAddress = Annotated[str, AfterValidator(_web_address)]
+Cost = Annotated[Decimal, Field(ge=0, allow_inf_nan=False)]
+
 Share = Annotated[Decimal, BeforeValidator(_percent), Field(ge=0, le=1)]
 """A share between 0 and 1, written as ``40%``."""
 
@@ -65,9 +103,9 @@ Share = Annotated[Decimal, BeforeValidator(_percent), Field(ge=0, le=1)]
 class EmailSender(Strict):
     """Who mails come from; without ``reply_domain`` replies go to ``support_email``."""
 
-    name: str
-    address: str
-    reply_domain: str | None = None
+    name: Line
+    address: Address
+    reply_domain: Annotated[str, AfterValidator(_host)] | None = None
 
 
 class SmsSender(Strict):
@@ -86,13 +124,13 @@ class SenderSettings(Strict):
 class BusinessSettings(Strict):
     """Who the business is; ``time_zone`` is the zone in which all its days are counted."""
 
-    name: str
-    postal_address: str
+    name: Line
+    postal_address: Line
     country: Annotated[str, AfterValidator(_country)]
     time_zone: Annotated[str, AfterValidator(_known_zone)]
     currency: Annotated[str, AfterValidator(_currency)]
-    website: str | None = None
-    support_email: str | None = None
+    website: WebAddress | None = None
+    support_email: Address | None = None
 
     @property
     def zone(self) -> ZoneInfo:
@@ -104,8 +142,8 @@ class Economics(Strict):
     """Margin as a share of revenue; costs of a mail and of a text segment, in own currency."""
 
     margin: Share = Decimal("0.4")
-    email_cost: Decimal = Decimal("0.001")
-    sms_segment_cost: Decimal = Decimal("0.04")
+    email_cost: Cost = Decimal("0.001")
+    sms_segment_cost: Cost = Decimal("0.04")
 
 
 class ValueSettings(Strict):
@@ -216,12 +254,12 @@ class Settings(Strict):
     business: BusinessSettings
     sender: SenderSettings
     mode: Mode = Mode.SANDBOX
-    allow_list: tuple[str, ...] = ()
+    allow_list: tuple[Annotated[str, AfterValidator(_recipient)], ...] = ()
     public_url: str = "http://127.0.0.1:8484"
     economics: Economics = Economics()
     value: ValueSettings = ValueSettings()
     policies: Policies = Policies()
-    heartbeat_url: str | None = None
+    heartbeat_url: WebAddress | None = None
 
     @model_validator(mode="after")
     def _url_has_no_path_tail(self) -> "Settings":
@@ -271,11 +309,16 @@ def _is_loopback(url: str) -> bool:
     return host in ("localhost", "::1") or host.startswith("127.")
 
 
+def find_home(environ: Mapping[str, str] = os.environ, home: Path | None = None) -> Path:
+    """Give the folder with config/ and templates/: the given one, ``WINBACK_HOME``, else here."""
+    return (home or Path(environ.get("WINBACK_HOME") or ".")).resolve()
+
+
 def read_environment(
     environ: Mapping[str, str] = os.environ, home: Path | None = None
 ) -> Environment:
     """Read the environment; makes ``var/`` and a kept secret where none is given."""
-    home = (home or Path(environ.get("WINBACK_HOME") or ".")).resolve()
+    home = find_home(environ, home)
     key = environ.get("SENDGRID_API_KEY")
     return Environment(
         home=home,

@@ -7,7 +7,7 @@ from winback.campaign.facts import Facts
 from winback.campaign.references import problems
 from winback.campaign.schema import Campaign
 from winback.errors import FileMistakes, Mistake
-from winback.yaml_files import check_values, line_of, load_file, read_yaml
+from winback.yaml_files import Place, check_values, line_of, load_file, read_yaml
 
 __all__ = ["Facts", "load_campaign", "load_campaigns", "load_facts"]
 
@@ -43,6 +43,11 @@ def load_campaigns(home: Path) -> tuple[Campaign, ...]:
 def load_campaign(path: Path, *, shown_as: str) -> Campaign:
     """Load one campaign file; raises FileMistakes with all its mistakes."""
     written, lines = read_yaml(path, shown_as)
+    return read_campaign(written, lines, shown_as=shown_as)
+
+
+def read_campaign(written: Any, lines: dict[Place, int], *, shown_as: str) -> Campaign:
+    """Check the values of one campaign file; raises FileMistakes with all its mistakes."""
     mistakes = [
         Mistake(shown_as, line_of(lines, problem.place), problem.what, problem.instead)
         for problem in problems(written)

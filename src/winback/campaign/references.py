@@ -188,6 +188,12 @@ def _lapse(written: Mapping[Any, Any]) -> Iterator[Problem]:
         )
 
 
+def messages_in(written: Any) -> Iterator[tuple[Place, Mapping[Any, Any]]]:
+    """Give every step and answer of a campaign file as it was read, with its place."""
+    if isinstance(written, Mapping):
+        yield from _messages(_list(written, "steps"), _mapping(written, "answers"))
+
+
 def _messages(
     steps: list[Any], answers: Mapping[Any, Any]
 ) -> Iterator[tuple[Place, Mapping[Any, Any]]]:

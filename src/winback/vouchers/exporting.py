@@ -83,6 +83,18 @@ def export_codes(
     return len(written)
 
 
+def offer_of(voucher: Voucher, campaigns: Sequence[Campaign]) -> Offer | None:
+    """Give the offer that a code was made for: the one on file, or as it was before an edit.
+
+    None for a code of the shop's own whose offer is on file no more.
+    """
+    for campaign in campaigns:
+        offer = campaign.offers.get(voucher.offer)
+        if campaign.campaign == voucher.campaign and offer is not None:
+            return offer if voucher.terms in ("", offer.terms) else _of_terms(voucher.terms)
+    return _of_terms(voucher.terms) if voucher.terms else None
+
+
 def safe_cell(text: str) -> str:
     """Give a cell that no spreadsheet takes for a formula."""
     return f"'{text}" if text.strip(" ").startswith(_FORMULA) else text

@@ -107,6 +107,23 @@ def read_pool(path: Path, *, shown_as: str) -> Iterator[str]:
     return iter(codes.values())
 
 
+def pool_mistakes(home: Path, campaigns: Sequence[Campaign]) -> list[Mistake]:
+    """Give the mistakes of every file of ``codes_from``, for ``winback check``."""
+    files = {
+        offer.codes_from
+        for campaign in campaigns
+        for offer in campaign.offers.values()
+        if offer.codes_from is not None
+    }
+    mistakes: list[Mistake] = []
+    for file in sorted(files):
+        try:
+            read_pool(home / file, shown_as=file)
+        except FileMistakes as found:
+            mistakes += found.mistakes
+    return mistakes
+
+
 def _import_pool(
     session: Session, key: tuple[str, str], home: Path, file: str, *, now: datetime
 ) -> int:

@@ -1,0 +1,107 @@
+"""``winback check``: every mistake of every file people edit, and with --online the world."""
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from winback.cli.output import AsJson, print_json, say
+
+if TYPE_CHECKING:
+    from winback.cli.online import Part
+    from winback.errors import Mistake
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this group."""
+
+    @app.command()
+    def check(
+        online: Annotated[
+            bool,
+            typer.Option("--online", help="Also keys, DNS, webhooks, reply route, schedules."),
+        ] = False,
+        as_json: AsJson = False,
+    ) -> None:
+        """Check settings, sources, facts, campaigns and templates; tell every mistake at once.
+
+        Each with file, line, what is wrong and what to write instead. With --online also what
+        only the outside knows: provider keys, SPF, DKIM and DMARC, whether webhooks and replies
+        find their way here, and whether runs are scheduled.
+
+        Example: winback check --online
+        """
+        from winback.settings import find_home
+
+        home = find_home()
+        mistakes, notices = _files(home)
+        parts = _outside(home) if online and not mistakes else []
+        if as_json:
+            print_json(
+                {
+                    "mistakes": [asdict(mistake) for mistake in mistakes],
+                    "notices": notices,
+                    "online": [asdict(part) for part in parts],
+                }
+            )
+        else:
+            _tell(mistakes, notices, parts)
+        if mistakes:
+            raise typer.Exit(2)
+        if not all(part.is_ok for part in parts):
+            raise typer.Exit(1)
+
+
+def _files(home: Path) -> "tuple[list[Mistake], list[str]]":
+    """Give the mistakes of all files, and the notices where the files can be read."""
+    from winback.campaign.check import check_home, notices
+    from winback.campaign.loading import load_campaigns, load_facts
+    from winback.errors import FileMistakes
+    from winback.messages.compiling import lint_shelf
+    from winback.messages.shelf import load_shelf
+    from winback.settings import load_settings
+    from winback.sources.config import load_sources, notes_on
+    from winback.states import Mode
+    from winback.vouchers.stock import pool_mistakes
+
+    mistakes = check_home(home)
+    try:
+        sources = load_sources(home)
+    except FileMistakes as found:
+        mistakes += found.mistakes
+        sources = ()
+    try:
+        campaigns = load_campaigns(home)
+        mistakes += pool_mistakes(home, campaigns)
+        mistakes += lint_shelf(load_shelf(home, campaigns, load_facts(home)))
+    except FileMistakes:
+        # Told by check_home already; templates are read in the light of their campaign.
+        campaigns = ()
+    if mistakes:
+        return sorted(set(mistakes)), []
+    settings = load_settings(home)
+    is_sandbox = settings.mode is Mode.SANDBOX
+    return [], [*notices(settings, campaigns), *notes_on(sources, is_sandbox=is_sandbox)]
+
+
+def _outside(home: Path) -> "list[Part]":
+    from winback.cli.online import look_outside
+    from winback.settings import load_settings, read_environment
+
+    return look_outside(load_settings(home), read_environment(home=home))
+
+
+def _tell(mistakes: "list[Mistake]", notices: list[str], parts: "list[Part]") -> None:
+    for mistake in mistakes:
+        sys.stderr.write(f"{mistake}\n")
+    if mistakes:
+        count = len(mistakes)
+        sys.stderr.write(f"{count} mistake{'' if count == 1 else 's'} to put right\n")
+        return
+    for notice in notices:
+        say(f"note: {notice}")
+    for part in parts:
+        say(f"{'ok    ' if part.is_ok else 'failed'} {part.what}: {part.says}")
+    say("all files are right")
