@@ -70,6 +70,8 @@ class Installation(Table):
     value_threshold: Mapped[Decimal | None] = mapped_column(Amount)
     """24-month spend from which on a customer's value is high; None where nobody bought."""
     value_set_on: Mapped[date | None]
+    followed_until: Mapped[datetime | None] = mapped_column(Utc)
+    """Customers changed before this instant were looked through for purchases that convert."""
     redeemed_until: Mapped[datetime | None] = mapped_column(Utc)
     """Purchases first seen before this instant were looked through for voucher codes."""
     measured: Mapped[dict[str, Any] | None] = mapped_column(Json)
@@ -167,6 +169,7 @@ class Consent(Table):
             sqlite_where=text("superseded_at IS NULL"),
             postgresql_where=text("superseded_at IS NULL"),
         ),
+        Index("ix_consents_customer_id_channel", "customer_id", "channel"),
     )
 
     id: Mapped[int] = _row_id()
@@ -402,7 +405,10 @@ class Refusal(Table):
     """The standing refusal of one lapse by one campaign, and when to look again."""
 
     __tablename__ = "refusals"
-    __table_args__ = (UniqueConstraint("campaign", "customer_id"),)
+    __table_args__ = (
+        UniqueConstraint("campaign", "customer_id"),
+        Index("ix_refusals_customer_id", "customer_id"),
+    )
 
     id: Mapped[int] = _row_id()
     campaign: Mapped[str] = mapped_column(String(64))
@@ -431,6 +437,8 @@ class TemplateVersion(Table):
     channel: Mapped[Channel] = mapped_column(Word(Channel))
     locale: Mapped[str] = mapped_column(String(35), default="")
     variant: Mapped[str] = mapped_column(String(8), default="a")
+    language: Mapped[str] = mapped_column(String(35), default="en")
+    """The language of its words: dates and money are written in it."""
     content_hash: Mapped[str] = mapped_column(String(64))
     """Of the file, its text twin and the layout."""
     subject: Mapped[str] = mapped_column(Text, default="")
@@ -465,6 +473,7 @@ class Message(Table):
         Index("ix_messages_state_due_at", "state", "due_at"),
         Index("ix_messages_contact_point_id_claimed_at", "contact_point_id", "claimed_at"),
         Index("ix_messages_customer_id_claimed_at", "customer_id", "claimed_at"),
+        Index("ix_messages_channel_claimed_at", "channel", "claimed_at"),
         Index("ix_messages_provider_message_id", "provider_message_id"),
         Index("ix_messages_address_hash", "address_hash"),
     )
@@ -532,6 +541,12 @@ class Voucher(Table):
             postgresql_where=text("enrollment_id IS NOT NULL"),
         ),
         Index("ix_vouchers_campaign_offer_state", "campaign", "offer", "state"),
+        Index(
+            "ix_vouchers_redeemed_at",
+            "redeemed_at",
+            sqlite_where=text("redeemed_at IS NOT NULL"),
+            postgresql_where=text("redeemed_at IS NOT NULL"),
+        ),
     )
 
     id: Mapped[int] = _row_id()

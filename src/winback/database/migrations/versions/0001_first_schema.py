@@ -92,6 +92,7 @@ def upgrade() -> None:
         sa.Column("latest_as_of", sa.DateTime(timezone=True), nullable=True),
         sa.Column("value_threshold", sa.BigInteger(), nullable=True),
         sa.Column("value_set_on", sa.Date(), nullable=True),
+        sa.Column("followed_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("redeemed_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column(
             "measured", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True
@@ -205,6 +206,7 @@ def upgrade() -> None:
         sa.Column("channel", sa.String(length=32), nullable=False),
         sa.Column("locale", sa.String(length=35), nullable=False),
         sa.Column("variant", sa.String(length=8), nullable=False),
+        sa.Column("language", sa.String(length=35), nullable=False),
         sa.Column("content_hash", sa.String(length=64), nullable=False),
         sa.Column("subject", sa.Text(), nullable=False),
         sa.Column("preheader", sa.Text(), nullable=False),
@@ -247,6 +249,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_consents")),
     )
     with op.batch_alter_table("consents", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_consents_customer_id_channel", ["customer_id", "channel"], unique=False
+        )
         batch_op.create_index(
             "uq_consents_current",
             ["customer_id", "channel"],
@@ -429,6 +434,9 @@ def upgrade() -> None:
             "campaign", "customer_id", name=op.f("uq_refusals_campaign_customer_id")
         ),
     )
+    with op.batch_alter_table("refusals", schema=None) as batch_op:
+        batch_op.create_index("ix_refusals_customer_id", ["customer_id"], unique=False)
+
     op.create_table(
         "source_customers",
         sa.Column(
@@ -601,6 +609,13 @@ def upgrade() -> None:
             "ix_vouchers_campaign_offer_state", ["campaign", "offer", "state"], unique=False
         )
         batch_op.create_index(
+            "ix_vouchers_redeemed_at",
+            ["redeemed_at"],
+            unique=False,
+            sqlite_where=sa.text("redeemed_at IS NOT NULL"),
+            postgresql_where=sa.text("redeemed_at IS NOT NULL"),
+        )
+        batch_op.create_index(
             "uq_vouchers_one_per_enrollment",
             ["enrollment_id", "offer"],
             unique=True,
@@ -679,6 +694,9 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("messages", schema=None) as batch_op:
         batch_op.create_index("ix_messages_address_hash", ["address_hash"], unique=False)
+        batch_op.create_index(
+            "ix_messages_channel_claimed_at", ["channel", "claimed_at"], unique=False
+        )
         batch_op.create_index(
             "ix_messages_contact_point_id_claimed_at",
             ["contact_point_id", "claimed_at"],
@@ -872,6 +890,7 @@ def downgrade() -> None:
         batch_op.drop_index("ix_messages_provider_message_id")
         batch_op.drop_index("ix_messages_customer_id_claimed_at")
         batch_op.drop_index("ix_messages_contact_point_id_claimed_at")
+        batch_op.drop_index("ix_messages_channel_claimed_at")
         batch_op.drop_index("ix_messages_address_hash")
 
     op.drop_table("messages")
@@ -880,6 +899,11 @@ def downgrade() -> None:
             "uq_vouchers_one_per_enrollment",
             sqlite_where=sa.text("enrollment_id IS NOT NULL"),
             postgresql_where=sa.text("enrollment_id IS NOT NULL"),
+        )
+        batch_op.drop_index(
+            "ix_vouchers_redeemed_at",
+            sqlite_where=sa.text("redeemed_at IS NOT NULL"),
+            postgresql_where=sa.text("redeemed_at IS NOT NULL"),
         )
         batch_op.drop_index("ix_vouchers_campaign_offer_state")
 
@@ -900,6 +924,9 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_source_customers_customer_id"))
 
     op.drop_table("source_customers")
+    with op.batch_alter_table("refusals", schema=None) as batch_op:
+        batch_op.drop_index("ix_refusals_customer_id")
+
     op.drop_table("refusals")
     with op.batch_alter_table("purchases", schema=None) as batch_op:
         batch_op.drop_index(
@@ -934,6 +961,7 @@ def downgrade() -> None:
             sqlite_where=sa.text("superseded_at IS NULL"),
             postgresql_where=sa.text("superseded_at IS NULL"),
         )
+        batch_op.drop_index("ix_consents_customer_id_channel")
 
     op.drop_table("consents")
     op.drop_table("template_versions")

@@ -1,0 +1,92 @@
+"""Make one message's words from a published template and a context: only Jinja runs here."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import jinja2
+from jinja2 import TemplateSyntaxError, UndefinedError
+from jinja2.exceptions import SecurityError
+
+from winback.errors import TemplateError
+from winback.messages.headers import one_line
+from winback.messages.language import ready
+from winback.messages.segments import plain_punctuation
+from winback.messages.templates import PublishedTemplate, Rendered
+from winback.messages.words import LANGUAGE, reader_locale
+from winback.states import Channel
+
+MAX_OUTPUT: Final = 200_000
+MAX_TEXT: Final = 1_600
+"""Characters of an SMS, as the provider takes them."""
+_WRONG_VALUES: Final = (ArithmeticError, AssertionError, LookupError, TypeError, ValueError)
+_BLANK_LINES: Final = re.compile(r"[ \t]*\n(?:[ \t]*\n){2,}")
+_LINE_TAILS: Final = re.compile(r"[ \t]+(?=\n|$)")
+
+
+def render(published: PublishedTemplate, context: Mapping[str, Any]) -> Rendered:
+    """Render one message; the same version and context always give the same bytes.
+
+    ``context`` is what ``build_context`` gave, fresh or read back from the message's row. Raises
+    TemplateError, which names template and variable but no value of the customer.
+    """
+    running = _in_order(context)
+    running[LANGUAGE] = reader_locale(context, published.language)
+    name = f"{published.campaign}/{published.template}"
+    if published.channel is not Channel.EMAIL:
+        return Rendered("", "", _text(published, running, name))
+    subject = " ".join(_run(published.subject, running, name).split(" ")).strip()
+    if not one_line(subject, f"subject of {name}"):
+        raise TemplateError(f"{name}: the subject is empty")
+    html = _run(published.html, running, name, autoescape=True)
+    return Rendered(subject, html, tidy(_run(published.text, running, name)))
+
+
+def tidy(text: str) -> str:
+    """Give a text without blanks at line ends and with at most one empty line in a row."""
+    return _BLANK_LINES.sub("\n\n", _LINE_TAILS.sub("", text)).strip() + "\n"
+
+
+def _in_order(values: Mapping[str, Any]) -> dict[str, Any]:
+    # JSONB gives keys back in an order of its own: a loop over them must not depend on it.
+    return {
+        key: _in_order(value) if isinstance(value, Mapping) else value
+        for key, value in sorted(values.items())
+    }
+
+
+def _text(published: PublishedTemplate, running: Mapping[str, Any], name: str) -> str:
+    text = tidy(_run(published.text, running, name))
+    if published.channel is not Channel.SMS:
+        return text
+    text = plain_punctuation(text).strip()
+    if not text:
+        raise TemplateError(f"{name}: the text is empty")
+    if len(text) > MAX_TEXT:
+        raise TemplateError(f"{name}: a text of {len(text)} characters, at most {MAX_TEXT} go out")
+    return text
+
+
+def _run(text: str, running: Mapping[str, Any], name: str, *, autoescape: bool = False) -> str:
+    try:
+        template = ready(text, autoescape=autoescape)
+        return _gathered(template, running)
+    except (UndefinedError, SecurityError, TemplateSyntaxError) as wrong:
+        raise TemplateError(f"{name}: {wrong.message}") from None
+    except TemplateError as wrong:
+        raise TemplateError(f"{name}: {wrong}") from None
+    except (jinja2.TemplateError, *_WRONG_VALUES) as wrong:
+        # The sentence of such an error may quote a value of the customer; its kind may not.
+        raise TemplateError(f"{name}: a value cannot be used so ({type(wrong).__name__})") from None
+
+
+def _gathered(template: jinja2.Template, running: Mapping[str, Any]) -> str:
+    # Piece by piece, so that a loop over much text is cut off before it fills the memory.
+    pieces: list[str] = []
+    length = 0
+    for piece in template.generate(running):
+        pieces.append(piece)
+        length += len(piece)
+        if length > MAX_OUTPUT:
+            raise TemplateError(f"longer than {MAX_OUTPUT // 1000} KB")
+    return "".join(pieces)

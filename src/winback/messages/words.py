@@ -1,0 +1,93 @@
+"""The filters of templates: dates and money in the words of the reader's language."""
+
+from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from babel import Locale, UnknownLocaleError
+from babel.dates import format_date, format_skeleton
+from babel.numbers import format_currency
+from jinja2 import Undefined, pass_context
+from jinja2.runtime import Context
+
+from winback.errors import TemplateError
+
+LANGUAGE = "_language"
+"""Name, in the running context, of the language that the template is written in."""
+
+
+@pass_context
+def day(context: Context, value: object) -> str:
+    """Write a date in full: 12 March 2026."""
+    return format_date(_date(value), format="long", locale=_locale(context))
+
+
+@pass_context
+def short_day(context: Context, value: object) -> str:
+    """Write a date without its year: 12 March."""
+    return format_skeleton("MMMMd", _date(value), locale=_locale(context))
+
+
+@pass_context
+def weekday(context: Context, value: object) -> str:
+    """Write the day of the week: Thursday."""
+    return format_date(_date(value), format="EEEE", locale=_locale(context))
+
+
+@pass_context
+def month(context: Context, value: object) -> str:
+    """Write month and year: March 2026."""
+    return format_skeleton("yMMMM", _date(value), locale=_locale(context))
+
+
+@pass_context
+def money(context: Context, value: object) -> str:
+    """Write an amount of the business's currency: £30.00."""
+    _refuse_missing(value)
+    try:
+        amount = Decimal(str(value))
+    except InvalidOperation:
+        raise TemplateError("the filter money was given something that is no amount") from None
+    return format_currency(amount, context["business"]["currency"], locale=_locale(context))
+
+
+def reader_locale(context: Mapping[str, Any], language: str) -> Locale:
+    """Give the locale for dates and money: the template's language as the reader's country says.
+
+    A date in another language than the words around it would look like a mistake, so a reader's
+    own locale counts only where it is of the template's language.
+    """
+    spoken = language.replace("_", "-").split("-")[0] or "en"
+    own = str(context["customer"]["locale"]).replace("-", "_")
+    regions = (context["customer"]["country"], context["business"]["country"])
+    wanted = [own] if own.split("_")[0].lower() == spoken and "_" in own else []
+    wanted += [language.replace("-", "_")] if "-" in language or "_" in language else []
+    wanted += [f"{spoken}_{region}" for region in regions if region]
+    for name in (*wanted, spoken):
+        try:
+            return Locale.parse(name)
+        except (ValueError, UnknownLocaleError):
+            continue
+    return Locale("en")
+
+
+def _locale(context: Context) -> Locale:
+    found = context[LANGUAGE]
+    return found if isinstance(found, Locale) else Locale("en")
+
+
+def _date(value: object) -> date:
+    _refuse_missing(value)
+    try:
+        return date.fromisoformat(str(value)[:10])
+    except ValueError:
+        raise TemplateError("a date filter was given something that is no date") from None
+
+
+def _refuse_missing(value: object) -> None:
+    if isinstance(value, Undefined):
+        # Asking an undefined value for its text raises with the name that is missing.
+        str(value)
+    if value is None:
+        raise TemplateError("a filter was given a value that is not known for this customer")
