@@ -1,0 +1,236 @@
+"""Enroll the best candidates of the day: draw the arm, set the first step, write it all down."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from hashlib import sha256
+from typing import Any, Final
+
+from sqlalchemy import delete, func, insert, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from winback.campaign.conditions import compile_condition
+from winback.campaign.schema import Campaign
+from winback.clock import day_start, local_date
+from winback.database.engine import salt_of
+from winback.database.history import record_moves
+from winback.database.tables import Decision, Enrollment, Refusal
+from winback.enrollment.circumstances import record_passed
+from winback.enrollment.draw import draw_arm
+from winback.enrollment.facts import condition_facts
+from winback.enrollment.timeline import Circumstances, Next, next_due
+from winback.enrollment.value import current_threshold, value_of
+from winback.settings import Settings
+from winback.states import Arm, EnrollmentState
+
+_CHUNK: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One lapse that may enter, with what it is ranked by."""
+
+    customer_id: int
+    lapsed_on: date
+    spend: Decimal | None
+    """24-month spend; None where nothing was bought in it."""
+
+    @property
+    def rank(self) -> tuple[Decimal, int, int]:
+        """What to sort by: most spent first, then the newest lapse, then the id."""
+        spend = Decimal(0) if self.spend is None else self.spend
+        return (-spend, -self.lapsed_on.toordinal(), self.customer_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row to insert, and what comes first on its timeline."""
+
+    values: Mapping[str, Any]
+    first: Next
+
+
+def enroll(
+    session: Session,
+    campaign: Campaign,
+    version_id: int,
+    candidates: Sequence[Candidate],
+    *,
+    settings: Settings,
+    now: datetime,
+) -> tuple[int, int]:
+    """Enroll candidates in their order, as many as today still has room for.
+
+    Gives (both arms, held out). Whoever was enrolled meanwhile by somebody else is left out.
+    """
+    if not candidates:
+        return 0, 0
+    _one_at_a_time(session, campaign)
+    room = campaign.audience.daily_limit - _enrolled_today(session, campaign, settings, now)
+    enrolled = held_out = 0
+    rest = list(candidates)
+    while rest and room > 0:
+        size = min(room, _CHUNK)
+        chunk, rest = rest[:size], rest[size:]
+        entries = _entries(session, campaign, version_id, chunk, settings=settings, now=now)
+        arms = _insert(session, campaign, entries, now=now)
+        room -= len(arms)
+        enrolled += len(arms)
+        held_out += arms.count(Arm.HOLDOUT)
+    return enrolled, held_out
+
+
+def _one_at_a_time(session: Session, campaign: Campaign) -> None:
+    """Let two runs on PostgreSQL count today's enrollments one after the other.
+
+    SQLite has one writer anyway.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        digest = sha256(f"detect {campaign.campaign}".encode()).digest()
+        key = int.from_bytes(digest[:8], "big", signed=True)
+        session.execute(select(func.pg_advisory_xact_lock(key)))
+
+
+def _enrolled_today(session: Session, campaign: Campaign, settings: Settings, now: datetime) -> int:
+    zone = settings.business.zone
+    today = local_date(now, zone)
+    return session.scalars(
+        select(func.count()).where(
+            Enrollment.campaign == campaign.campaign,
+            # Implied by the next line; it is what the index knows.
+            Enrollment.enrolled_at >= day_start(today, zone),
+            Enrollment.enrolled_on == today,
+        )
+    ).one()
+
+
+def _entries(
+    session: Session,
+    campaign: Campaign,
+    version_id: int,
+    chunk: Sequence[Candidate],
+    *,
+    settings: Settings,
+    now: datetime,
+) -> list[Entry]:
+    zone = settings.business.zone
+    salt, threshold = salt_of(session), current_threshold(session)
+    today = local_date(now, zone)
+    window_ends_on = campaign.measure_for.after(today)
+    facts = _facts_for_steps(session, campaign, chunk, settings=settings, now=now)
+    entries: list[Entry] = []
+    for one in chunk:
+        value = value_of(one.spend, threshold)
+        arm = draw_arm(
+            salt, campaign.campaign, one.customer_id, one.lapsed_on, holdout=campaign.holdout
+        )
+        known = facts.get(one.customer_id, {}) | {"value": value}
+        first = next_due(campaign, None, done_on=today, given=_at_the_start(known))
+        is_treated = arm is Arm.TREATED
+        values = {
+            "campaign": campaign.campaign,
+            "campaign_version_id": version_id,
+            "customer_id": one.customer_id,
+            "lapsed_on": one.lapsed_on,
+            "arm": arm,
+            "state": EnrollmentState.ACTIVE if is_treated else EnrollmentState.HELD_OUT,
+            "value": value,
+            "enrolled_at": now,
+            "enrolled_on": today,
+            "measure_until": day_start(window_ends_on, zone),
+            "next_step": first.step if is_treated else None,
+            "due_on": first.due_on if is_treated else window_ends_on,
+        }
+        entries.append(Entry(values, first))
+    return entries
+
+
+def _at_the_start(facts: Mapping[str, object]) -> Circumstances:
+    return Circumstances(holds=lambda text: compile_condition(text).holds(facts), last_days={})
+
+
+def _facts_for_steps(
+    session: Session,
+    campaign: Campaign,
+    chunk: Sequence[Candidate],
+    *,
+    settings: Settings,
+    now: datetime,
+) -> dict[int, dict[str, object]]:
+    conditions = [compile_condition(step.only_if) for step in campaign.steps if step.only_if]
+    if not conditions:
+        return {}
+    return condition_facts(
+        session,
+        [one.customer_id for one in chunk],
+        now=now,
+        zone=settings.business.zone,
+        currency=settings.business.currency,
+        fields=frozenset().union(*(condition.fields for condition in conditions)),
+    )
+
+
+def _insert(
+    session: Session, campaign: Campaign, entries: Sequence[Entry], *, now: datetime
+) -> list[Arm]:
+    """Insert what no other run has, with history and decisions; gives the arms inserted.
+
+    The unique indexes decide: one enrollment per lapse, one open slot per customer.
+    """
+    dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
+    inserted = session.execute(
+        dialect.insert(Enrollment)
+        .on_conflict_do_nothing()
+        .returning(Enrollment.id, Enrollment.customer_id),
+        [dict(entry.values) for entry in entries],
+    ).all()
+    by_customer = {entry.values["customer_id"]: entry for entry in entries}
+    new = [(row.id, by_customer[row.customer_id]) for row in inserted]
+    record_moves(session, [_move_row(row_id, entry, now) for row_id, entry in new])
+    if new:
+        session.execute(insert(Decision), [_decision_row(*one, now) for one in new])
+        session.execute(
+            delete(Refusal)
+            .where(
+                Refusal.campaign == campaign.campaign,
+                Refusal.customer_id.in_([row.customer_id for row in inserted]),
+            )
+            .execution_options(synchronize_session=False)
+        )
+    for row_id, entry in new:
+        if entry.first.passed and entry.values["arm"] is Arm.TREATED:
+            row = session.get_one(Enrollment, row_id)
+            record_passed(session, row, entry.first.passed, now=now)
+    return [entry.values["arm"] for _, entry in new]
+
+
+def _move_row(row_id: int, entry: Entry, now: datetime) -> dict[str, Any]:
+    return {
+        "thing": "enrollment",
+        "thing_id": row_id,
+        "from_state": None,
+        "to_state": entry.values["state"],
+        "event": "enrolled",
+        "why": "",
+        "at": now,
+    }
+
+
+def _decision_row(row_id: int, entry: Entry, now: datetime) -> dict[str, Any]:
+    values, first = entry.values, entry.first
+    silent = f"no purchase since {values['lapsed_on']}, value {values['value']}"
+    if values["arm"] is Arm.TREATED:
+        what, then = "enrolled", f"{first.step or 'the rest'} is due on {first.due_on}"
+    else:
+        what = "held_out"
+        then = f"drawn into the holdout and left alone until {values['due_on']}, to measure"
+    return {
+        "customer_id": values["customer_id"],
+        "campaign": values["campaign"],
+        "enrollment_id": row_id,
+        "what": what,
+        "why": f"{silent}; {then}",
+        "at": now,
+    }

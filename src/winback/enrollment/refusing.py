@@ -1,0 +1,81 @@
+"""Keep who was refused, why, and when to look again."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import insert, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from winback.database.tables import Decision, Refusal
+from winback.enrollment.eligibility import Judged
+
+
+def store_refusals(
+    session: Session,
+    campaign: str,
+    version_id: int,
+    refused: Sequence[Judged],
+    *,
+    now: datetime,
+) -> int:
+    """Let these refusals stand, instead of older ones; gives how many are new.
+
+    A refusal of the same lapse for the same reason as before is no new decision.
+    """
+    ids = [one.customer_id for one in refused]
+    stood = session.execute(
+        select(Refusal.customer_id, Refusal.lapsed_on, Refusal.reason).where(
+            Refusal.campaign == campaign, Refusal.customer_id.in_(ids)
+        )
+    )
+    before = {customer_id: (lapsed_on, reason) for customer_id, lapsed_on, reason in stood}
+    new = [one for one in refused if before.get(one.customer_id) != (one.lapsed_on, one.reason)]
+    _upsert(session, campaign, version_id, refused, now=now)
+    if new:
+        session.execute(
+            insert(Decision),
+            [
+                {
+                    "customer_id": one.customer_id,
+                    "campaign": campaign,
+                    "what": "refused",
+                    "why": one.why,
+                    "at": now,
+                }
+                for one in new
+            ],
+        )
+    return len(new)
+
+
+def _upsert(
+    session: Session,
+    campaign: str,
+    version_id: int,
+    refused: Sequence[Judged],
+    *,
+    now: datetime,
+) -> None:
+    dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
+    statement = dialect.insert(Refusal)
+    kept = ("lapsed_on", "campaign_version_id", "reason", "look_again_on", "customer_changed_at")
+    session.execute(
+        statement.on_conflict_do_update(
+            index_elements=["campaign", "customer_id"],
+            set_={name: statement.excluded[name] for name in (*kept, "at")},
+        ),
+        [
+            {
+                "campaign": campaign,
+                "customer_id": one.customer_id,
+                "lapsed_on": one.lapsed_on,
+                "campaign_version_id": version_id,
+                "reason": one.reason,
+                "look_again_on": one.look_again_on,
+                "customer_changed_at": one.changed_at,
+                "at": now,
+            }
+            for one in refused
+        ],
+    )
