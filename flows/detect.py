@@ -1,10 +1,17 @@
 """Enroll who has newly lapsed."""
 
-from prefect import flow
+from prefect import flow, task
 
 from winback import day, orchestration
 from winback.day import Counts
 from winback.states import Stage
+
+
+@task(name="enroll lapsed")
+async def enroll_lapsed() -> Counts:
+    """Decide who enters which campaign, and in which arm."""
+    async with orchestration.opened_day(None) as today:
+        return await day.detect(today)
 
 
 @flow(
@@ -14,8 +21,8 @@ from winback.states import Stage
     on_crashed=[orchestration.note_failure],
 )
 async def detect(as_of: str | None = None) -> Counts:
-    """Decide who enters which campaign, and in which arm; safe to run at any time."""
-    async with orchestration.opened_day(as_of) as today:
-        counts = await day.detect(today)
+    """Enroll the newly lapsed; safe to run at any time."""
+    async with orchestration.opened_day(as_of):
+        counts = await enroll_lapsed()
         await orchestration.publish_counts(Stage.DETECT, counts)
     return counts

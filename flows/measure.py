@@ -9,7 +9,7 @@ from winback.states import Stage
 
 @task(name="measure outcomes", retries=2, retry_delay_seconds=60)
 async def measure_outcomes() -> Counts:
-    """Recompute outcomes from facts; repeated after a failure."""
+    """Recompute outcomes from facts; tried again after a failure."""
     async with orchestration.opened_day(None) as today:
         return await day.measure(today)
 

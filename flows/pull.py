@@ -9,7 +9,7 @@ from winback.states import Stage
 
 @task(name="pull sources", retries=2, retry_delay_seconds=60)
 async def pull_sources() -> Counts:
-    """Pull every source; repeated after a failure, since every row is an upsert."""
+    """Pull every source; tried again after a failure, since every row is an upsert."""
     async with orchestration.opened_day(None) as today:
         return await day.pull(today)
 

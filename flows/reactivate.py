@@ -2,11 +2,11 @@
 
 from prefect import flow
 
-from flows.detect import detect
-from flows.measure import measure
-from flows.pull import pull
-from flows.respond import respond
-from flows.send import send
+from flows.detect import enroll_lapsed
+from flows.measure import measure_outcomes
+from flows.pull import pull_sources
+from flows.respond import apply_waiting
+from flows.send import send_batch
 from winback import orchestration
 from winback.day import Counts
 
@@ -21,11 +21,11 @@ async def reactivate(as_of: str | None = None) -> dict[str, Counts]:
     """Pull, detect, send, respond, measure, and leave word of what was done."""
     async with orchestration.opened_day(as_of) as today:
         done = {
-            "pull": await pull(as_of),
-            "detect": await detect(as_of),
-            "send": await send(as_of),
-            "respond": await respond(as_of),
-            "measure": await measure(as_of),
+            "pull": await pull_sources(),
+            "detect": await enroll_lapsed(),
+            "send": await send_batch(),
+            "respond": await apply_waiting(),
+            "measure": await measure_outcomes(),
         }
         await orchestration.publish_day(today, done)
     return done

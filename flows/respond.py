@@ -1,10 +1,17 @@
 """Apply the events and purchases that still wait."""
 
-from prefect import flow
+from prefect import flow, task
 
 from winback import day, orchestration
 from winback.day import Counts
 from winback.states import Stage
+
+
+@task(name="apply waiting")
+async def apply_waiting() -> Counts:
+    """Apply every event and purchase that waits."""
+    async with orchestration.opened_day(None) as today:
+        return await day.respond(today)
 
 
 @flow(
@@ -14,8 +21,10 @@ from winback.states import Stage
     on_crashed=[orchestration.note_failure],
 )
 async def respond(as_of: str | None = None) -> Counts:
-    """Sweep what the web receiver left: stop, escalate, answer, hand over; safe to run twice."""
+    """Sweep what the web receiver left: stop, escalate, answer, hand over."""
     async with orchestration.opened_day(as_of) as today:
-        counts = await day.respond(today)
+        if orchestration.is_overtaken(today, Stage.RESPOND):
+            return {}
+        counts = await apply_waiting()
         await orchestration.publish_counts(Stage.RESPOND, counts)
     return counts

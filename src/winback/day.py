@@ -27,23 +27,19 @@ from winback.states import Channel, Stage
 Counts = dict[str, int]
 
 
-async def _nothing() -> None:
-    return None
-
-
 @dataclass(frozen=True, slots=True)
 class Day:
     """One day's work: the business, the instant it stands at, and the ways out of the house.
 
     ``clock`` only dates the beginning and end of runs; decisions use ``now``. ``deliver_news``
-    lets stand-ins report what became of messages; against real providers it does nothing.
+    lets stand-ins report what became of messages; real providers report by themselves.
     """
 
     business: Business
     now: datetime
     clock: Clock
     senders: Mapping[Channel, Sender] = field(default_factory=dict)
-    deliver_news: Callable[[], Awaitable[None]] = _nothing
+    deliver_news: Callable[[], Awaitable[None]] | None = None
     rng: Random = field(default_factory=SystemRandom)
     by: str = "direct"
 
@@ -87,7 +83,8 @@ async def send(day: Day) -> Counts:
     """
     with _recorded(day, Stage.SEND) as counts:
         counts.update(asdict(await send_due(day.business, day.senders, now=day.now, rng=day.rng)))
-        await day.deliver_news()
+        if day.deliver_news is not None:
+            await day.deliver_news()
     return counts
 
 

@@ -4,6 +4,7 @@ Imported only by ``flows/`` and, lazily, by commands that were told of a Prefect
 Parameters, run names, logs and artifacts carry stages, days, ids and counts, never a person.
 """
 
+import asyncio
 import importlib
 import logging
 import os
@@ -15,11 +16,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from prefect import Flow
+from prefect import Flow, runtime
 from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
 from prefect.blocks.system import Secret
-from prefect.runtime import flow_run
-from prefect.states import State
+from prefect.client.schemas.objects import FlowRun, State
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -27,7 +27,8 @@ from winback.clock import local_date
 from winback.database.tables import StageRun
 from winback.day import Counts, Day
 from winback.house import open_day
-from winback.outcomes.report import Report, build_report
+from winback.outcomes.artifacts import artifact_pages
+from winback.outcomes.report import build_report
 from winback.states import Stage
 
 logger = logging.getLogger(__name__)
@@ -73,15 +74,15 @@ async def opened_day(as_of: str | None) -> AsyncIterator[Day]:
 
 def run_name() -> str:
     """Name a run by its day and stage, e.g. ``send 2026-03-02``; never by a person."""
-    as_of = flow_run.get_parameters().get("as_of")
+    as_of = runtime.flow_run.get_parameters().get("as_of")
     day = as_of[:10] if as_of else None
     present = _present.get()
     if present is not None:
         day = local_date(present.now, present.business.zone).isoformat()
     if day is None:
-        scheduled: datetime = flow_run.get_scheduled_start_time()
+        scheduled: datetime = runtime.flow_run.get_scheduled_start_time()
         day = scheduled.date().isoformat()
-    return f"{flow_run.get_flow_name()} {day}"
+    return f"{runtime.flow_run.get_flow_name()} {day}"
 
 
 def is_overtaken(day: Day, stage: Stage) -> bool:
@@ -90,7 +91,7 @@ def is_overtaken(day: Day, stage: Stage) -> bool:
     After downtime every missed run starts at once (LIBRARIES: Late runs); since what is due is
     computed from our own database, the first to run does all, and the rest have nothing to add.
     """
-    scheduled: datetime | None = flow_run.get_scheduled_start_time()
+    scheduled: datetime | None = runtime.flow_run.get_scheduled_start_time()
     if scheduled is None or day.now - scheduled < timedelta(minutes=10):
         return False
     with Session(day.business.engine) as session:
@@ -104,7 +105,9 @@ def is_overtaken(day: Day, stage: Stage) -> bool:
 
 async def publish_counts(stage: Stage, counts: Counts) -> None:
     """Leave what a stage did as an artifact whose key is the same every day."""
-    rows = [{"counted": name.replace("_", " "), "number": number} for name, number in counts.items()]
+    rows = [
+        {"counted": name.replace("_", " "), "number": number} for name, number in counts.items()
+    ]
     await acreate_table_artifact(
         key=f"winback-{stage}", table=rows, description=f"What the last {stage} run did"
     )
@@ -114,27 +117,26 @@ async def publish_day(day: Day, done: dict[str, Counts]) -> None:
     """Leave the day's artifacts: what the run did, the funnel, the lift, what needs a person."""
     with Session(day.business.engine) as session:
         report = build_report(session, day.business, now=day.now)
-    on = local_date(day.now, day.business.zone)
-    for key, title, text in (
-        ("winback-run", f"What the run of {on} did", _run_page(done, day)),
-        ("winback-funnel", f"The funnel up to {on}", _funnel_page(report)),
-        ("winback-lift", f"What winback earned, up to {on}", _lift_page(report)),
-        ("winback-needs-a-person", f"What needs a person on {on}", _people_page(report, day)),
-    ):
-        await acreate_markdown_artifact(key=key, markdown=text, description=title)
+    pages = artifact_pages(report, done, web_url=day.business.settings.base_url)
+    await asyncio.gather(
+        *(
+            acreate_markdown_artifact(key=page.key, markdown=page.text, description=page.title)
+            for page in pages
+        )
+    )
 
 
-async def note_failure(flow: Flow[Any, Any], run: Any, state: State[Any]) -> None:
+async def note_failure(flow: Flow[Any, Any], flow_run: FlowRun, state: State[Any]) -> None:
     """Leave word of a failed run where people look for what needs them."""
-    logger.error("flow %s run %s ended %s", flow.name, run.id, state.name)
+    logger.error("flow %s run %s ended %s", flow.name, flow_run.id, state.name)
     await acreate_markdown_artifact(
         key="winback-failure",
         markdown=(
             f"## {flow.name} ended {state.name}\n\n"
-            f"Run `{run.name}`. What it had committed stands, and the next run goes on from "
+            f"Run `{flow_run.name}`. What it had committed stands, and the next run goes on from "
             "there; nothing is sent twice. See the run's log for the cause.\n"
         ),
-        description=f"The last failed run: {run.name}",
+        description=f"The last failed run: {flow_run.name}",
     )
 
 
@@ -156,7 +158,7 @@ async def _fill_environment_from_blocks() -> None:
         if os.environ.get(name):
             continue
         try:
-            secret = await Secret.aload(block)
+            secret: Any = await Secret.aload(block)
         except ValueError:
             # There is no such block: the setting stays as the environment has it.
             continue

@@ -25,6 +25,7 @@ def make_app() -> typer.Typer:
         reporting,
         running,
         serving,
+        up,
         vouchers,
     )
 
@@ -44,6 +45,7 @@ def make_app() -> typer.Typer:
         lapsing,
         running,
         serving,
+        up,
         reporting,
         previewing,
         campaigns,

@@ -48,12 +48,12 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
     from rich.console import Console
     from rich.table import Table
 
-    rows = [[_shown(cell) for cell in row] for row in rows]
+    shown = [[_shown(cell) for cell in row] for row in rows]
     table = Table(title=title, title_justify="left", header_style="bold")
     for index, column in enumerate(columns):
-        is_number = bool(rows) and all(_is_number(row[index]) for row in rows)
+        is_number = bool(shown) and all(_is_number(row[index]) for row in shown)
         table.add_column(column, justify="right" if is_number else "left", overflow="fold")
-    for row in rows:
+    for row in shown:
         table.add_row(*row)
     console = Console() if sys.stdout.isatty() else Console(width=160)
     console.print(table)

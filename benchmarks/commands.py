@@ -1,0 +1,140 @@
+"""How long a person or a schedule waits: ``--help``, an unchanged run, the same as a flow.
+
+Floors, measured in the same run: a bare interpreter start, and an empty async Prefect flow on the
+same server. Prints medians; run it on an otherwise idle machine.
+"""
+
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from time import perf_counter
+
+from winback.dashboard import dashboard
+
+REPOSITORY = Path(__file__).parent.parent
+CUSTOMERS = 200
+EMPTY_FLOW = """
+import asyncio, time
+from prefect import flow
+
+@flow(name="empty")
+async def empty():
+    return None
+
+async def main():
+    await empty()
+    took = []
+    for _ in range(5):
+        began = time.perf_counter()
+        await empty()
+        took.append(time.perf_counter() - began)
+    print(sorted(took)[2])
+
+asyncio.run(main())
+"""
+OUR_FLOW = """
+import asyncio, time
+from winback.house import open_day
+
+async def main():
+    async with open_day(by="flow") as day:
+        from winback.orchestration import run_reactivate
+
+        await run_reactivate(day)
+        took = []
+        for _ in range(5):
+            began = time.perf_counter()
+            await run_reactivate(day)
+            took.append(time.perf_counter() - began)
+        print(sorted(took)[2])
+
+asyncio.run(main())
+"""
+
+
+def make_project(home: Path) -> None:
+    """Write a small project: two hundred customers with two purchases each."""
+    for folder in ("config", "templates", "flows"):
+        shutil.copytree(REPOSITORY / folder, home / folder)
+    (home / "data").mkdir()
+    customers = ["id,first,email,news"]
+    orders = ["order_no,customer_id,date,total"]
+    for number in range(CUSTOMERS):
+        customers.append(f"{number},Ann,ann.{number}@example.com,yes")
+        orders += [f"{number}-{n},{number},2025-0{n + 1}-03,20.00" for n in range(2)]
+    (home / "data" / "customers.csv").write_text("\n".join(customers) + "\n", encoding="utf-8")
+    (home / "data" / "orders.csv").write_text("\n".join(orders) + "\n", encoding="utf-8")
+    (home / "config" / "sources.yaml").write_text(
+        """\
+sources:
+  till:
+    kind: files
+    customers:
+      path: data/customers.csv
+      columns: {external_id: id, given_name: first, email: email, email_consent: news}
+    purchases:
+      path: data/orders.csv
+      columns: {external_id: order_no, customer: customer_id, purchased_at: date, amount: total}
+""",
+        encoding="utf-8",
+    )
+
+
+def median(times: int, work: Callable[[], object]) -> float:
+    """Give the median of so many timed calls, in seconds."""
+    took = []
+    for _ in range(times):
+        began = perf_counter()
+        work()
+        took.append(perf_counter() - began)
+    return statistics.median(took)
+
+
+def main() -> None:
+    """Measure and print."""
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder) / "shop"
+        home.mkdir()
+        make_project(home)
+        environment = {**os.environ, "WINBACK_HOME": str(home)}
+        environment.pop("PREFECT_API_URL", None)
+
+        def call(*words: str, **more: str) -> str:
+            done = subprocess.run(  # noqa: S603 - our own interpreter
+                [sys.executable, *words],
+                env=environment | more,
+                check=True,
+                capture_output=True,
+                text=True,
+            )
+            return done.stdout
+
+        print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+        bare = median(5, lambda: call("-c", "pass"))
+        helped = median(5, lambda: call("-m", "winback", "--help"))
+        print(
+            f"winback --help                    {helped:6.2f} s  (limit 0.3 s; bare Python {bare:.2f} s)"
+        )
+        first = json.loads(call("-m", "winback", "run", "--json"))
+        again = median(3, lambda: call("-m", "winback", "run", "--json"))
+        print(
+            f"winback run, unchanged project    {again:6.2f} s  (limit 2 s; {first['pull']['read']} rows known)"
+        )
+        with dashboard(Path(folder) / "prefect") as server:
+            empty = float(call("-c", EMPTY_FLOW, **server.environment).splitlines()[-1])
+            ours = float(call("-c", OUR_FLOW, **server.environment).splitlines()[-1])
+        print(
+            f"the day as a flow               {ours:6.2f} s  "
+            f"(empty async flow {empty:.2f}; beyond it {ours - empty:.2f}, limit 1)"
+        )
+
+
+if __name__ == "__main__":
+    main()

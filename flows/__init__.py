@@ -1,0 +1,1 @@
+"""Thin Prefect flows, one a stage, and the whole day in order."""

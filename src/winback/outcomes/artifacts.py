@@ -1,0 +1,126 @@
+"""The report as Markdown pages for Prefect's dashboard, each under a key that never changes.
+
+Pages carry days, steps, ids and counts, never a person.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from winback.outcomes.figures import CampaignReport, Effect, FunnelRow, Report
+
+_FUNNEL = ("sent", "delivered", "clicked", "replied", "bounced", "unconfirmed", "skipped")
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactPage:
+    """One page: its fixed key, its title and its Markdown."""
+
+    key: str
+    title: str
+    text: str
+
+
+def artifact_pages(
+    report: Report, done: Mapping[str, Mapping[str, int]], *, web_url: str
+) -> tuple[ArtifactPage, ...]:
+    """Give what the run did, the funnel, the lift and what needs a person."""
+    return (
+        ArtifactPage("winback-run", f"What the run of {report.on} did", _run(report, done)),
+        ArtifactPage("winback-funnel", f"The funnel up to {report.on}", _funnel(report)),
+        ArtifactPage("winback-lift", f"What winback earned up to {report.on}", _lift(report)),
+        ArtifactPage(
+            "winback-needs-a-person",
+            f"What needs a person on {report.on}",
+            _needs(report, web_url),
+        ),
+    )
+
+
+def _run(report: Report, done: Mapping[str, Mapping[str, int]]) -> str:
+    rows = [
+        (stage, name.replace("_", " "), f"{number:,}")
+        for stage, counts in done.items()
+        for name, number in counts.items()
+        if number
+    ]
+    told = _table(("stage", "counted", "number"), rows) if rows else "Nothing was due, nothing new."
+    return (
+        f"# {report.business}, {report.on}\n\n{told}\n\n"
+        "Who got what, and why not, is told by `winback customer ID`; "
+        "the whole report by `winback report`.\n"
+    )
+
+
+def _funnel(report: Report) -> str:
+    parts = [f"# From message to customer, up to {report.on}\n"]
+    for campaign in report.campaigns:
+        parts += [
+            f"## {campaign.campaign}\n",
+            _table(("step", "channel", "variant", *_FUNNEL), map(_funnel_row, campaign.funnel)),
+        ]
+        if campaign.reasons:
+            reasons = [
+                (reason.replace("_", " "), f"{count:,}")
+                for reason, count in campaign.reasons.items()
+            ]
+            parts += ["### Why they stayed away\n", _table(("reason", "customers"), reasons)]
+    return "\n".join(parts) + "\n"
+
+
+def _funnel_row(row: FunnelRow) -> Sequence[str]:
+    return (
+        row.step + (" (answer)" if row.is_answer else ""),
+        row.channel.value,
+        row.variant,
+        *(f"{getattr(row, name):,}" for name in _FUNNEL),
+    )
+
+
+def _lift(report: Report) -> str:
+    parts = [f"# What winback earned, up to {report.on}\n"]
+    for campaign in report.campaigns:
+        parts += list(_campaign_lift(campaign, report.currency))
+    return "\n".join(parts) + "\n"
+
+
+def _campaign_lift(campaign: CampaignReport, currency: str) -> Iterator[str]:
+    yield f"## {campaign.campaign}\n\n**{campaign.effect.verdict.sentence}**\n"
+    rows = [*_arm_rows("window over", campaign.effect), *_arm_rows("so far", campaign.so_far)]
+    yield _table(("over", "arm", "customers", "came back", "share", "revenue each"), rows)
+    yield f"\n{campaign.money.sentence}\n"
+    yield (
+        f"Attributed, not caused: {campaign.money.attributed:,.2f} {currency}; "
+        f"messages cost {campaign.money.message_cost:,.2f}, "
+        f"vouchers {campaign.money.voucher_cost:,.2f}.\n"
+    )
+    for note in campaign.notes:
+        yield f"- {note}"
+
+
+def _arm_rows(label: str, effect: Effect) -> Iterator[Sequence[str]]:
+    for arm in (effect.treated, effect.holdout):
+        yield (
+            label,
+            arm.arm.value,
+            f"{arm.assigned:,}",
+            f"{arm.converted:,}",
+            f"{arm.converted / arm.assigned:.1%}" if arm.assigned else "",
+            f"{arm.revenue_per_assigned:,.2f}",
+        )
+
+
+def _needs(report: Report, web_url: str) -> str:
+    head = f"# What needs a person on {report.on}\n\n"
+    if not report.needs_a_person:
+        return head + "Nothing.\n"
+    lines = []
+    for need in report.needs_a_person:
+        since = f" (since {need.since:%Y-%m-%d})" if need.since else ""
+        lines.append(f"- {need.says}{since}\n")
+    return head + "".join(lines) + f"\nThe web part answers at [{web_url}]({web_url}/health).\n"
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
+    lines += ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,154 @@
+"""The flows on a real Prefect server: deployed, scheduled, run by a worker, and discreet."""
+
+import json
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from threading import Event
+from time import monotonic
+from typing import Any
+from urllib.request import Request, urlopen
+
+import pytest
+
+from tests.shop import make_shop, winback
+from winback.dashboard import Dashboard, run_prefect, start_apart, stop
+
+TODAY = date(2026, 3, 2)
+PATIENCE_SECONDS = 120
+
+
+def ask(server: Dashboard, path: str, body: dict[str, Any] | None = None) -> Any:
+    """Ask the server's API, as the dashboard does."""
+    request = Request(  # noqa: S310 - our own server
+        f"{server.api_url}{path}",
+        data=json.dumps(body if body is not None else {}).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    with urlopen(request, timeout=10) as reply:  # noqa: S310
+        return json.load(reply)
+
+
+def wait_for(found: Callable[[], Any]) -> Any:
+    """Look again until something is found; fails after two minutes."""
+    deadline, pause = monotonic() + PATIENCE_SECONDS, Event()
+    while not (thing := found()):
+        assert monotonic() < deadline, "it did not come"
+        pause.wait(0.5)
+    return thing
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a home folder with five lapsed customers."""
+    return make_shop(tmp_path_factory.mktemp("home") / "shop", customers=5, lapsed_on=TODAY)
+
+
+@pytest.fixture(scope="module")
+def deployed(prefect_server: Dashboard, shop: Path) -> Dashboard:
+    """Deploy everything in prefect.yaml, as an engineer does."""
+    environment = prefect_server.environment
+    run_prefect(
+        ["work-pool", "create", "winback", "--type", "process", "--overwrite"], environment, shop
+    )
+    run_prefect(["--no-prompt", "deploy", "--all"], environment, shop)
+    return prefect_server
+
+
+def test_scheduled_runs_appear(deployed: Dashboard) -> None:
+    """Deploying is enough: the day, send and respond get their runs without a hand."""
+
+    def scheduled_flows() -> set[str] | None:
+        runs = ask(
+            deployed,
+            "/flow_runs/filter",
+            {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}, "limit": 200},
+        )
+        flows = {flow["id"]: flow["name"] for flow in ask(deployed, "/flows/filter")}
+        names = {flows[run["flow_id"]] for run in runs}
+        return names if names >= {"reactivate", "send", "respond"} else None
+
+    assert wait_for(scheduled_flows) == {"reactivate", "send", "respond"}
+
+
+def test_every_deployment_runs_one_at_a_time(deployed: Dashboard) -> None:
+    """A second run of a deployment is canceled, not stacked; every schedule names its zone."""
+    deployments = ask(deployed, "/deployments/filter")
+
+    assert len(deployments) == 6
+    for deployment in deployments:
+        assert deployment["global_concurrency_limit"]["limit"] == 1
+        assert deployment["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
+        for schedule in deployment["schedules"]:
+            assert schedule["schedule"]["timezone"]
+
+
+def test_a_worker_runs_a_deployment(deployed: Dashboard, shop: Path) -> None:
+    """A process worker picks a run up and finishes it."""
+    environment = deployed.environment | {"WINBACK_HOME": str(shop)}
+    run_prefect(["deployment", "run", "pull/by-hand"], environment, shop)
+    worker = start_apart(
+        ["-m", "prefect", "worker", "start", "--pool", "winback", "--type", "process"],
+        environment,
+        log=shop / "worker.log",
+    )
+    try:
+
+        def ended() -> list[str] | None:
+            runs = ask(
+                deployed,
+                "/flow_runs/filter",
+                {"flows": {"name": {"any_": ["pull"]}}, "flow_runs": {"name": {"like_": "pull"}}},
+            )
+            states = [run["state"]["type"] for run in runs if run["state"]["type"] != "SCHEDULED"]
+            return states if states and set(states) <= {"COMPLETED", "FAILED", "CRASHED"} else None
+
+        states = wait_for(ended)
+    finally:
+        stop(worker)
+
+    assert states == ["COMPLETED"], (shop / "worker.log").read_text(encoding="utf-8")[-3000:]
+
+
+def test_run_goes_through_prefect_when_a_server_answers(
+    prefect_server: Dashboard, tmp_path: Path
+) -> None:
+    """``winback run`` says that it ran as a flow, leaves artifacts, and tells no person's data."""
+    home = make_shop(tmp_path / "shop", customers=5, lapsed_on=TODAY)
+
+    done = winback(
+        home, "run", "--as-of", "2026-03-02", "--json", environment=prefect_server.environment
+    )
+
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["by"] == "flow"
+    assert told["pull"]["read"] == 10
+    assert told["detect"]["enrolled"] == 5
+    kept = {artifact["key"] for artifact in ask(prefect_server, "/artifacts/filter")}
+    assert kept >= {"winback-run", "winback-funnel", "winback-lift", "winback-needs-a-person"}
+    kinds = ("flow_runs", "task_runs", "artifacts", "logs")
+    everything = json.dumps(
+        [ask(prefect_server, f"/{kind}/filter", {"limit": 200}) for kind in kinds]
+    )
+    assert "reactivate 2026-03-02" in everything
+    assert "@example.com" not in everything
+    assert "Oakley" not in everything
+    assert "+1202555" not in everything
+
+
+def test_run_goes_directly_when_no_server_answers(tmp_path: Path) -> None:
+    """A Prefect server that is away stops nothing: the day runs directly, and says so."""
+    home = make_shop(tmp_path / "shop", customers=2, lapsed_on=TODAY)
+
+    done = winback(
+        home,
+        "run",
+        "--as-of",
+        "2026-03-02",
+        "--json",
+        environment={"PREFECT_API_URL": "http://127.0.0.1:9/api"},
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["by"] == "direct"
