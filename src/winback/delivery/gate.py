@@ -13,7 +13,7 @@ from winback.delivery.windows import Opening
 from winback.states import Channel, EnrollmentState
 
 WRITTEN_TO: Final = frozenset({Channel.EMAIL, Channel.SMS})
-"""Channels that need an address and a consent; calls and letters are an associate's."""
+"""Channels that need a consent; calls and letters are an associate's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,8 @@ class GateInput:
     """Another customer's older open enrollment of the campaign has the same address."""
     has_lost_voucher: bool = False
     """It carries a voucher that is expired, redeemed or voided."""
+    has_lost_condition: bool = False
+    """Its ``only_if`` no longer holds."""
     opening: Opening | None = None
     """The present or next decent span; only asked where ``keeps_hours``."""
     keeps_hours: bool = False
@@ -99,23 +101,26 @@ def _never(asked: GateInput) -> Never | None:
 
 
 def _never_for_person(asked: GateInput) -> Never | None:
-    if asked.is_suppressed or asked.enrollment_state is EnrollmentState.SUPPRESSED:
-        return Never("the customer said no")
-    if not asked.is_answer and asked.enrollment_state is not EnrollmentState.ACTIVE:
-        return Never(f"the enrollment is {asked.enrollment_state.value.replace('_', ' ')}")
-    if asked.has_purchased_since:
-        return Never("the customer has purchased since")
-    if asked.now >= asked.drop_at:
-        return Never("stale: it could not leave in time")
-    if asked.has_lost_voucher:
-        return Never("its voucher is expired or used")
-    return None
+    state = asked.enrollment_state
+    said_no = asked.is_suppressed or state is EnrollmentState.SUPPRESSED
+    is_over = not asked.is_answer and state is not EnrollmentState.ACTIVE
+    reasons = (
+        (said_no, "the customer said no"),
+        (is_over, f"the enrollment is {state.value.replace('_', ' ')}"),
+        (asked.has_purchased_since, "the customer has purchased since"),
+        (asked.now >= asked.drop_at, "stale: it could not leave in time"),
+        (asked.has_lost_voucher, "its voucher is expired or used"),
+        (asked.has_lost_condition, "its only_if no longer holds"),
+    )
+    return next((Never(why) for is_so, why in reasons if is_so), None)
 
 
 def _never_on_channel(asked: GateInput) -> Never | None:
-    if asked.channel not in WRITTEN_TO:
-        return None
     channel = asked.channel.value
+    if asked.channel not in WRITTEN_TO:
+        # A person calls or writes: only a number to call is needed.
+        is_mute = asked.channel is Channel.CALL and not asked.has_address
+        return Never("no number to call", is_of_channel=True) if is_mute else None
     reasons = (
         (not asked.is_offered, f"no {channel} is sent by this business"),
         (asked.is_channel_suppressed, f"suppressed for {channel}"),

@@ -1,0 +1,72 @@
+"""Queue an answer: a message off the timeline, at most once per enrollment.
+
+The row is of the same kind as a step's and takes the same road: the gate is asked at the claim,
+where an offer's code is reserved too.
+"""
+
+from datetime import datetime
+
+from sqlalchemy import exists, select
+from sqlalchemy.orm import Session
+
+from winback.campaign.versions import campaign_of_version
+from winback.database.history import record_decision
+from winback.database.tables import Enrollment, Message
+from winback.delivery.queueing import queue_messages
+from winback.states import Arm, EnrollmentState, MessageState
+
+
+def queue_answer(session: Session, enrollment_id: int, answer_name: str, *, now: datetime) -> bool:
+    """Queue an answer of the enrollment's campaign; True if it was queued now.
+
+    False for a holdout, for the suppressed, for an answer that the campaign does not have, and
+    for one that was given before.
+    """
+    row = session.execute(
+        select(
+            Enrollment.customer_id,
+            Enrollment.campaign,
+            Enrollment.campaign_version_id,
+            Enrollment.arm,
+            Enrollment.state,
+            exists()
+            .where(
+                Message.enrollment_id == Enrollment.id,
+                Message.step == answer_name,
+                Message.state != MessageState.CANCELED,
+            )
+            .label("is_given"),
+        ).where(Enrollment.id == enrollment_id)
+    ).one()
+    if row.is_given or row.arm is Arm.HOLDOUT or row.state is EnrollmentState.SUPPRESSED:
+        return False
+    answer = campaign_of_version(session, row.campaign_version_id).answers.get(answer_name)
+    if answer is None:
+        return False
+    queue_messages(
+        session,
+        [
+            {
+                "enrollment_id": enrollment_id,
+                "customer_id": row.customer_id,
+                "step": answer_name,
+                "is_answer": True,
+                "channel": answer.channel,
+                "voucher_id": None,
+                "state": MessageState.QUEUED,
+                "queued_at": now,
+                "due_at": now,
+                "drop_at": now + (answer.fresh_for.after(now.date()) - now.date()),
+            }
+        ],
+    )
+    record_decision(
+        session,
+        row.customer_id,
+        what="queued",
+        why=f"answer {answer_name}",
+        at=now,
+        campaign=row.campaign,
+        enrollment_id=enrollment_id,
+    )
+    return True

@@ -1,0 +1,242 @@
+"""Ask the gate about queued messages: gathers in bulk what it wants to know of each."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Row, and_, func, or_, select
+from sqlalchemy.orm import Session
+
+from winback.campaign.schema import PURCHASE, Answer, Campaign, Step
+from winback.clock import day_start
+from winback.database.tables import ChannelPause, Message, Voucher
+from winback.delivery.conditions import Holds, conditions_of
+from winback.delivery.gate import Allow, GateInput, Hold, Verdict, decide
+from winback.delivery.limits import cap_opens_at, days_to_full, warm_up_limit
+from winback.delivery.looking import Point, Sight, look, look_at_traffic
+from winback.delivery.planning import channel_input
+from winback.delivery.run import Run, campaigns_of
+from winback.delivery.whereabouts import find_whereabouts, hours_for
+from winback.delivery.windows import Opening, next_opening, tomorrow_start, week_hours
+from winback.states import Channel, Mode, VoucherState
+from winback.vouchers.reserving import NotExported, RunOut, UsedUp
+
+Unavailable = NotExported | RunOut | UsedUp
+"""Why there is no code."""
+
+_WRITTEN: Final = (Channel.EMAIL, Channel.SMS)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One queued message, what the gate said, and by what it would go."""
+
+    row: Row[Any]
+    campaign: Campaign
+    message: Step | Answer
+    verdict: Verdict
+    point: Point | None
+    consent_id: int | None
+    opening: Opening | None
+
+
+@dataclass(slots=True)
+class Today:
+    """What all messages of a channel share today."""
+
+    left: dict[Channel, int]
+    """How many may still leave in this local day."""
+    holds: dict[Channel, list[Hold]]
+    """Paused channels, and channels without a provider."""
+
+
+def ask_all(
+    session: Session,
+    run: Run,
+    rows: Sequence[Row[Any]],
+    *,
+    sight: Sight,
+    today: Today,
+    without: Mapping[int, Unavailable],
+) -> list[Asked]:
+    """Ask the gate about each message in turn; what it lets go counts against the next one.
+
+    ``without`` says of messages that offer something why there is no code for them.
+    """
+    campaigns = campaigns_of(session, (row.campaign_version_id for row in rows))
+    lost = _lost_vouchers(session, run, rows)
+    holds = conditions_of(session, run, rows)
+    asked: list[Asked] = []
+    for row in rows:
+        campaign = campaigns[row.campaign_version_id]
+        message = campaign.message(row.step)
+        needs_voucher = message.offer is not None or _reminds(message)
+        waits = isinstance(without.get(row.id), NotExported)
+        known = _input(run, row, campaign, sight=sight, today=today)
+        one = Asked(
+            row=row,
+            campaign=campaign,
+            message=message,
+            verdict=decide(
+                replace(
+                    known,
+                    has_lost_voucher=needs_voucher and not waits and row.voucher_id in lost,
+                    holds=(*known.holds, *([_not_exported(run)] if waits else [])),
+                    has_lost_condition=_has_lost_condition(row, message, holds),
+                )
+            ),
+            point=sight.point(row.customer_id, row.channel),
+            consent_id=sight.consent(row.customer_id, row.channel),
+            opening=known.opening,
+        )
+        if isinstance(one.verdict, Allow) and one.point is not None:
+            sight.sent(row.customer_id, row.channel).append(run.now)
+            sight.sent_to(one.point).append(run.now)
+            today.left[row.channel] -= 1
+        asked.append(one)
+    return asked
+
+
+def see_people(session: Session, run: Run, rows: Sequence[Row[Any]]) -> Sight:
+    """Look at the people of these messages, with the traffic of the week."""
+    sight = look(session, {row.customer_id for row in rows}, now=run.now)
+    look_at_traffic(session, sight, now=run.now)
+    return sight
+
+
+def see_today(session: Session, run: Run, resting: Mapping[Channel, Hold]) -> Today:
+    """See how many messages may still leave today, and which channels stand still."""
+    holds: dict[Channel, list[Hold]] = {channel: [] for channel in _WRITTEN}
+    pauses = session.execute(
+        select(ChannelPause.channel, ChannelPause.try_again_at, ChannelPause.why).where(
+            ChannelPause.try_again_at > run.now
+        )
+    )
+    for channel, until, why in pauses:
+        holds.setdefault(channel, []).append(Hold(until, f"{channel} is paused: {why}"))
+    for channel, hold in resting.items():
+        holds[channel].append(hold)
+    tomorrow = tomorrow_start(run.now, run.zone)
+    for channel in _WRITTEN:
+        if channel not in run.providers:
+            holds[channel].append(Hold(tomorrow, f"no provider for {channel}"))
+    midnight = day_start(run.today, run.zone)
+    left = {
+        channel: _limit(session, run, channel) - _sent_since(session, channel, midnight)
+        for channel in _WRITTEN
+    }
+    return Today(left, holds)
+
+
+def _sent_since(session: Session, channel: Channel, since: datetime) -> int:
+    # What was given back to the queue has no claim any more; a refused call used up its turn.
+    return session.scalars(
+        select(func.count()).where(Message.channel == channel, Message.claimed_at >= since)
+    ).one()
+
+
+def _limit(session: Session, run: Run, channel: Channel) -> int:
+    policies = run.business.settings.policies
+    if channel is Channel.SMS:
+        return policies.daily_limits.sms
+    limit = policies.daily_limits.email
+    if run.business.settings.mode is not Mode.LIVE or policies.warm_up == "off":
+        return limit
+    return warm_up_limit(_days_with_mails(session, run, at_most=days_to_full(limit)), limit)
+
+
+def _days_with_mails(session: Session, run: Run, *, at_most: int) -> int:
+    """Count local days before today on which mails left, by a few jumps along an index."""
+    days, at = 0, None
+    today = day_start(run.today, run.zone)
+    while days < at_most:
+        first = select(func.min(Message.claimed_at)).where(
+            Message.channel == Channel.EMAIL, Message.claimed_at < today
+        )
+        if at is not None:
+            first = first.where(Message.claimed_at >= at)
+        found = session.scalar(first)
+        if found is None:
+            break
+        days, at = days + 1, tomorrow_start(found, run.zone)
+    return days
+
+
+def _input(run: Run, row: Row[Any], campaign: Campaign, *, sight: Sight, today: Today) -> GateInput:
+    channel: Channel = row.channel
+    point = sight.point(row.customer_id, channel)
+    basic = channel_input(run, row, channel, drop_at=row.drop_at, sight=sight)
+    is_thanks = row.is_answer and row.step == PURCHASE
+    holders = sight.holders.get((campaign.campaign, channel, point.address), []) if point else []
+    return replace(
+        basic,
+        is_answer=row.is_answer,
+        # The purchase that an answer thanks for does not refuse it.
+        has_purchased_since=basic.has_purchased_since and not is_thanks,
+        # The older of two enrollments goes on; the younger one leaves the address alone.
+        shares_address=any(other < row.enrollment_id for other in holders),
+        keeps_hours=channel is Channel.SMS,
+        opening=_opening(run, row, point, sight) if channel is Channel.SMS and point else None,
+        holds=tuple(_holds(run, row, point, sight=sight, today=today)),
+    )
+
+
+def _opening(run: Run, row: Row[Any], point: Point, sight: Sight) -> Opening | None:
+    person, business = sight.persons[row.customer_id], run.business.settings.business
+    whereabouts, is_known = find_whereabouts(
+        time_zone=person.time_zone,
+        country=person.country,
+        region=person.region,
+        number=point.address,
+        business_country=business.country,
+        business_zone=business.time_zone,
+    )
+    hours = week_hours(run.business.settings.policies.quiet_hours)
+    return next_opening(run.now, whereabouts, hours_for(whereabouts, hours, is_known=is_known))
+
+
+def _holds(
+    run: Run, row: Row[Any], point: Point | None, *, sight: Sight, today: Today
+) -> Iterator[Hold]:
+    channel: Channel = row.channel
+    yield from today.holds[channel]
+    if today.left[channel] <= 0:
+        yield Hold(tomorrow_start(run.now, run.zone), f"the daily limit of {channel} is reached")
+    to_address = sight.sent_to(point) if point is not None else []
+    for sent in (sight.sent(row.customer_id, channel), to_address):
+        until = cap_opens_at(sent, run.cap(channel), run.now)
+        if until is not None:
+            yield Hold(until, f"the cap of {channel} is reached")
+
+
+def _not_exported(run: Run) -> Hold:
+    why = "its codes are not exported yet: winback voucher export"
+    return Hold(tomorrow_start(run.now, run.zone), why)
+
+
+def _reminds(message: Step | Answer) -> bool:
+    return isinstance(message, Step) and message.before_expiry is not None
+
+
+def _has_lost_condition(row: Row[Any], message: Step | Answer, holds: Holds) -> bool:
+    if not isinstance(message, Step) or message.only_if is None:
+        return False
+    return not holds(row, message.only_if)
+
+
+def _lost_vouchers(session: Session, run: Run, rows: Sequence[Row[Any]]) -> set[int | None]:
+    """Give the vouchers that nothing may carry any more; a message without one lost it too."""
+    ids = {row.voucher_id for row in rows if row.voucher_id is not None}
+    if not ids:
+        return {None}
+    good = session.scalars(
+        select(Voucher.id).where(
+            Voucher.id.in_(ids),
+            or_(
+                Voucher.state == VoucherState.RESERVED,
+                and_(Voucher.state == VoucherState.ISSUED, Voucher.expires_at > run.now),
+            ),
+        )
+    )
+    return (ids | {None}) - set(good)

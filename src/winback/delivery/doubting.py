@@ -1,0 +1,109 @@
+"""What stays unknown: rows of dead workers, and doubts that nobody could settle in a day.
+
+Neither is ever sent again (FACTS.md DS-4, DS-6): rather miss than duplicate. After a day the
+enrollment goes on, the row stays ``unconfirmed`` and is listed.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
+
+from sqlalchemy import exists, select, update
+from sqlalchemy.orm import Session
+
+from winback.database.history import record_moves
+from winback.database.tables import Enrollment, Message, StepPassage
+from winback.delivery.machine import MessageEvent, move
+from winback.delivery.passing import Done, pass_steps
+from winback.delivery.run import Run
+from winback.enrollment.timeline import StepEnd
+from winback.states import EnrollmentState, MessageState
+
+DEAD_AFTER: Final = timedelta(minutes=15)
+"""From this age on a claim without a result belongs to a worker that died."""
+
+GIVES_UP_AFTER: Final = timedelta(hours=24)
+"""How long a step waits for its doubt to be settled."""
+
+_WHY_DEAD: Final = "the worker died before it could note the result"
+_WHY_PASSED: Final = "unconfirmed for 24 hours"
+
+
+def settle_doubts(session: Session, run: Run) -> int:
+    """Doubt the rows of dead workers and pass steps in doubt for a day; gives the former's count.
+
+    Before that, what evidence has settled since passes its step. Safe to repeat.
+    """
+    pass_proven(session, run)
+    given_up = doubt_the_dead(session, run)
+    waiting = session.execute(
+        select(Message.enrollment_id, Message.step)
+        .join(Enrollment, Enrollment.id == Message.enrollment_id)
+        .where(
+            Message.state == MessageState.UNCONFIRMED,
+            Message.claimed_at <= run.now - GIVES_UP_AFTER,
+            Message.is_answer.is_(False),
+            ~exists().where(
+                StepPassage.enrollment_id == Message.enrollment_id,
+                StepPassage.step == Message.step,
+            ),
+        )
+    ).all()
+    pass_steps(
+        session,
+        run,
+        [Done(id_, step, StepEnd.UNCONFIRMED, _WHY_PASSED) for id_, step in waiting],
+    )
+    return len(given_up)
+
+
+def pass_proven(session: Session, run: Run) -> None:
+    """Pass the steps of messages that late news proved to have been accepted or failed."""
+    proven = session.execute(
+        select(Enrollment.id, Message.step, Message.state)
+        .join(Message, Message.enrollment_id == Enrollment.id)
+        .where(
+            Enrollment.state == EnrollmentState.ACTIVE,
+            Enrollment.due_on <= run.today,
+            Message.step == Enrollment.next_step,
+            Message.accepted_at.is_not(None),
+        )
+    ).all()
+    pass_steps(
+        session,
+        run,
+        [
+            Done(id_, step, StepEnd.FAILED, "the provider could not deliver it")
+            if state is MessageState.FAILED
+            else Done(id_, step, StepEnd.ACCEPTED)
+            for id_, step, state in proven
+        ],
+    )
+
+
+def doubt_the_dead(session: Session, run: Run) -> Sequence[int]:
+    """Turn claims of dead workers to ``unconfirmed``, never back to the queue; gives the ids."""
+    to_state = move(MessageState.SENDING, MessageEvent.DOUBT)
+    ids = session.scalars(
+        update(Message)
+        .where(Message.state == MessageState.SENDING, Message.claimed_at <= run.now - DEAD_AFTER)
+        .values(state=to_state, reason=_WHY_DEAD)
+        .returning(Message.id)
+        .execution_options(synchronize_session=False)
+    ).all()
+    record_moves(
+        session,
+        [
+            {
+                "thing": "message",
+                "thing_id": id_,
+                "from_state": MessageState.SENDING,
+                "to_state": to_state,
+                "event": MessageEvent.DOUBT,
+                "why": _WHY_DEAD,
+                "at": run.now,
+            }
+            for id_ in ids
+        ],
+    )
+    return ids

@@ -1,0 +1,267 @@
+"""See in bulk what the gate asks about people: consent, addresses, a no, purchases, what was sent.
+
+A handful of queries for a whole batch, never one per person. The same look serves planning and
+the last look in the claiming transaction.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import Row, func, or_, select
+from sqlalchemy.orm import Session
+
+from winback.customers.suppression import address_suppressed_condition
+from winback.database.tables import (
+    Consent,
+    ContactPoint,
+    Customer,
+    Enrollment,
+    Message,
+    Purchase,
+    Suppression,
+)
+from winback.delivery.machine import IN_FLIGHT_OR_IN_DOUBT
+from winback.states import OPEN_ENROLLMENTS, Channel, ConsentState, PurchaseKind
+
+OTHER: Final = {Channel.EMAIL: Channel.SMS, Channel.SMS: Channel.EMAIL}
+"""The written channel that later steps move to after a hard bounce."""
+
+_CAP_SPAN: Final = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """The address that would be written to."""
+
+    id: int
+    address: str
+    address_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class PersonView:
+    """What is known of a customer, for the hours and for the template."""
+
+    id: int
+    given_name: str | None
+    family_name: str | None
+    country: str | None
+    region: str | None
+    time_zone: str | None
+    locale: str | None
+    purchases: int
+
+
+@dataclass(slots=True)
+class Sight:
+    """What was seen of a batch of customers; keys are ids as asked, merged ones included."""
+
+    persons: dict[int, PersonView] = field(default_factory=dict)
+    suppressed: set[tuple[int, Channel | None]] = field(default_factory=set)
+    consents: dict[tuple[int, Channel], int] = field(default_factory=dict)
+    """Consent ids, the evidence of the legal basis (FACTS.md LAW-1)."""
+    points: dict[tuple[int, Channel], Point] = field(default_factory=dict)
+    barred: set[tuple[int, Channel]] = field(default_factory=set)
+    """Addresses there are, but each of them is suppressed."""
+    bounced: set[tuple[int, Channel]] = field(default_factory=set)
+    """Addresses there are, but none of them can be reached any more."""
+    bought_on: dict[int, date] = field(default_factory=dict)
+    """Local date of the latest sale up to the instant of the look."""
+    holders: dict[tuple[str, Channel, str], list[int]] = field(default_factory=dict)
+    """(campaign, channel, address) to the open enrollments that have it, oldest first."""
+    sent_to_person: dict[tuple[int, Channel], list[datetime]] = field(default_factory=dict)
+    sent_to_address: dict[str, list[datetime]] = field(default_factory=dict)
+
+    def is_suppressed(self, customer_id: int) -> bool:
+        """Say whether the person said no to everything."""
+        return (self._person(customer_id), None) in self.suppressed
+
+    def is_channel_suppressed(self, customer_id: int, channel: Channel) -> bool:
+        """Say whether the person said no to the channel, or none of the addresses may be used."""
+        person = self._person(customer_id)
+        return (person, channel) in self.suppressed or (
+            (person, channel) in self.barred and (person, channel) not in self.points
+        )
+
+    def consent(self, customer_id: int, channel: Channel) -> int | None:
+        """Give the id of the consent that holds on the channel."""
+        return self.consents.get((self._person(customer_id), channel))
+
+    def point(self, customer_id: int, channel: Channel) -> Point | None:
+        """Give the address that would be written to on the channel."""
+        return self.points.get((self._person(customer_id), channel))
+
+    def has_bounced(self, customer_id: int, channel: Channel) -> bool:
+        """Say whether every address of the channel hard-bounced."""
+        person = self._person(customer_id)
+        return (person, channel) in self.bounced and (person, channel) not in self.points
+
+    def has_purchased_since(self, customer_id: int, lapsed_on: date) -> bool:
+        """Say whether there is a sale after the day that the lapse is named by."""
+        bought_on = self.bought_on.get(self._person(customer_id))
+        return bought_on is not None and bought_on > lapsed_on
+
+    def sent(self, customer_id: int, channel: Channel) -> list[datetime]:
+        """Give when messages of the channel left for the person, over all campaigns."""
+        return self.sent_to_person.setdefault((self._person(customer_id), channel), [])
+
+    def sent_to(self, point: Point) -> list[datetime]:
+        """Give when messages left for the address, whoever has it."""
+        return self.sent_to_address.setdefault(point.address_hash, [])
+
+    def _person(self, customer_id: int) -> int:
+        return self.persons[customer_id].id
+
+
+def look(session: Session, customer_ids: Collection[int], *, now: datetime) -> Sight:
+    """Look at a batch of customers; what was merged is seen as the customer that it became."""
+    sight = Sight()
+    if not customer_ids:
+        return sight
+    _see_persons(session, sight, customer_ids)
+    people = {person.id for person in sight.persons.values()}
+    _see_suppressions(session, sight, people)
+    _see_consents(session, sight, people)
+    _see_points(session, sight, people)
+    rows = session.execute(
+        select(Purchase.customer_id, func.max(Purchase.purchased_on))
+        .where(
+            Purchase.customer_id.in_(people),
+            Purchase.kind == PurchaseKind.SALE,
+            Purchase.purchased_at <= now,
+        )
+        .group_by(Purchase.customer_id)
+    )
+    sight.bought_on = dict(rows.tuples().all())
+    return sight
+
+
+def look_at_traffic(session: Session, sight: Sight, *, now: datetime) -> None:
+    """Add what was sent in the last week, and who else has the addresses."""
+    _see_sent(session, sight, now)
+    _see_holders(session, sight)
+
+
+def _see_persons(session: Session, sight: Sight, customer_ids: Collection[int]) -> None:
+    found = _persons(session, customer_ids)
+    missing = {merged_into for _, merged_into in found.values() if merged_into is not None}
+    became = _persons(session, missing - found.keys()) if missing - found.keys() else {}
+    for customer_id, (person, merged_into) in found.items():
+        stays = person if merged_into is None else (became | found)[merged_into][0]
+        sight.persons[customer_id] = stays
+        sight.persons[stays.id] = stays
+
+
+def _persons(
+    session: Session, customer_ids: Collection[int]
+) -> dict[int, tuple[PersonView, int | None]]:
+    rows = session.execute(
+        select(
+            Customer.id,
+            Customer.given_name,
+            Customer.family_name,
+            Customer.country,
+            Customer.region,
+            Customer.time_zone,
+            Customer.locale,
+            Customer.purchase_count,
+            Customer.merged_into,
+        ).where(Customer.id.in_(customer_ids))
+    )
+    return {row.id: (PersonView(*row[:-1]), row.merged_into) for row in rows}
+
+
+def _see_suppressions(session: Session, sight: Sight, people: Collection[int]) -> None:
+    rows = session.execute(
+        select(Suppression.customer_id, Suppression.channel).where(
+            Suppression.customer_id.in_(people)
+        )
+    )
+    sight.suppressed = {
+        (customer_id, channel) for customer_id, channel in rows if customer_id is not None
+    }
+
+
+def _see_consents(session: Session, sight: Sight, people: Collection[int]) -> None:
+    rows = session.execute(
+        select(Consent.customer_id, Consent.channel, Consent.id).where(
+            Consent.customer_id.in_(people),
+            Consent.superseded_at.is_(None),
+            Consent.state == ConsentState.GIVEN,
+            # A text needs a written yes (FACTS.md LAW-22); the sandbox writes it as such.
+            or_(Consent.channel != Channel.SMS, Consent.is_written),
+        )
+    )
+    sight.consents = {(customer_id, channel): id_ for customer_id, channel, id_ in rows}
+
+
+def _see_points(session: Session, sight: Sight, people: Collection[int]) -> None:
+    rows = session.execute(
+        select(
+            ContactPoint.id,
+            ContactPoint.customer_id,
+            ContactPoint.channel,
+            ContactPoint.address,
+            ContactPoint.address_hash,
+            ContactPoint.is_reachable,
+            address_suppressed_condition(ContactPoint.address_hash, ContactPoint.channel).label(
+                "is_barred"
+            ),
+        )
+        .where(ContactPoint.customer_id.in_(people), ContactPoint.is_current)
+        # The last one seen is written to: later rows replace earlier ones.
+        .order_by(ContactPoint.seen_at, ContactPoint.id)
+    )
+    for row in rows:
+        for channel in _serves(row.channel):
+            _see_point(sight, (row.customer_id, channel), row)
+
+
+def _serves(channel: Channel) -> tuple[Channel, ...]:
+    # Whoever takes texts can be called.
+    return (Channel.SMS, Channel.CALL) if channel is Channel.SMS else (channel,)
+
+
+def _see_point(sight: Sight, key: tuple[int, Channel], row: Row[Any]) -> None:
+    if row.is_barred:
+        sight.barred.add(key)
+    if not row.is_reachable:
+        sight.bounced.add(key)
+    if row.is_reachable and not row.is_barred:
+        sight.points[key] = Point(row.id, row.address, row.address_hash)
+
+
+def _see_sent(session: Session, sight: Sight, now: datetime) -> None:
+    people = {person.id for person in sight.persons.values()}
+    merged = session.execute(
+        select(Customer.id, Customer.merged_into).where(Customer.merged_into.in_(people))
+    )
+    stays = dict.fromkeys(people) | dict(merged.tuples().all())
+    counts = or_(Message.state.in_(IN_FLIGHT_OR_IN_DOUBT), Message.accepted_at.is_not(None))
+    recent = select(
+        Message.customer_id, Message.channel, Message.address_hash, Message.claimed_at
+    ).where(Message.claimed_at > now - _CAP_SPAN, counts)
+    for row in session.execute(recent.where(Message.customer_id.in_(stays))):
+        person = stays[row.customer_id] or row.customer_id
+        sight.sent_to_person.setdefault((person, row.channel), []).append(row.claimed_at)
+    hashes = {point.address_hash for point in sight.points.values()}
+    for row in session.execute(recent.where(Message.address_hash.in_(hashes))):
+        sight.sent_to_address.setdefault(row.address_hash, []).append(row.claimed_at)
+
+
+def _see_holders(session: Session, sight: Sight) -> None:
+    hashes = {point.address_hash for point in sight.points.values()}
+    rows = session.execute(
+        select(Enrollment.campaign, ContactPoint.channel, ContactPoint.address, Enrollment.id)
+        .join(ContactPoint, ContactPoint.customer_id == Enrollment.customer_id)
+        .where(
+            ContactPoint.address_hash.in_(hashes),
+            ContactPoint.is_current,
+            Enrollment.state.in_(OPEN_ENROLLMENTS),
+        )
+        .order_by(Enrollment.id)
+    )
+    for campaign, channel, address, enrollment_id in rows:
+        sight.holders.setdefault((campaign, channel, address), []).append(enrollment_id)

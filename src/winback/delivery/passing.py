@@ -1,0 +1,211 @@
+"""Pass steps of many enrollments at once: the bulk twin of ``enrollment.progress.pass_step``.
+
+The decision is the same pure ``timeline``; here it is asked for a whole batch with a handful of
+queries, since every accepted message passes a step.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Final
+
+from sqlalchemy import Row, bindparam, insert, select, update
+from sqlalchemy.orm import Session
+
+from winback.campaign.schema import Campaign
+from winback.database.tables import Decision, Enrollment, StepPassage, Voucher
+from winback.delivery.conditions import Holds, conditions_of
+from winback.delivery.run import Run, campaigns_of
+from winback.enrollment.circumstances import last_day
+from winback.enrollment.timeline import ARRIVED, Circumstances, Next, StepEnd, next_due
+from winback.states import EnrollmentState, VoucherState
+
+_ON_THE_TIMELINE: Final = (EnrollmentState.ACTIVE, EnrollmentState.HANDED_OVER)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """How one enrollment got past one step; ``why`` is needed where nothing arrived."""
+
+    enrollment_id: int
+    step: str
+    how: StepEnd
+    why: str = ""
+
+
+@dataclass(slots=True)
+class _Writes:
+    passages: list[dict[str, Any]]
+    decisions: list[dict[str, Any]]
+    cursors: list[dict[str, Any]]
+
+
+def pass_steps(session: Session, run: Run, done: Sequence[Done]) -> None:
+    """Record how steps were got past, for good, and set what comes next and when.
+
+    Safe to repeat: a step has one passage, and a cursor moves only from that step.
+    """
+    for batch in _one_per_enrollment(done):
+        _pass_batch(session, run, batch)
+
+
+def _one_per_enrollment(done: Sequence[Done]) -> Iterator[dict[int, Done]]:
+    waiting = list(done)
+    while waiting:
+        batch: dict[int, Done] = {}
+        later = [one for one in waiting if batch.setdefault(one.enrollment_id, one) is not one]
+        yield batch
+        waiting = later
+
+
+def _pass_batch(session: Session, run: Run, batch: dict[int, Done]) -> None:
+    rows = _enrollments(session, list(batch))
+    campaigns = campaigns_of(session, (row.campaign_version_id for row in rows))
+    passages = _passages(session, list(batch))
+    days = _voucher_days(session, list(batch), run)
+    holds = conditions_of(session, run, rows)
+    writes = _Writes([], [], [])
+    for row in rows:
+        one = batch[row.id]
+        campaign = campaigns[row.campaign_version_id]
+        ends_gentleness = (
+            row.is_gentle and one.how in ARRIVED and campaign.step(one.step).offer is None
+        )
+        following = None
+        if one.step not in passages[row.id]:
+            _note(writes, run, row, (one.step, one.how, one.why))
+            if row.state in _ON_THE_TIMELINE and row.next_step == one.step:
+                given = _circumstances(
+                    row,
+                    holds=holds,
+                    last_days=days[row.id],
+                    is_gentle=row.is_gentle and not ends_gentleness,
+                    done=passages[row.id],
+                )
+                following = next_due(campaign, one.step, done_on=run.today, given=given)
+                for passed in following.passed:
+                    _note(writes, run, row, (passed.step, StepEnd.PASSED, passed.why))
+        if following is not None or ends_gentleness:
+            writes.cursors.append(
+                _cursor(row, campaign, following, ends_gentleness=ends_gentleness)
+            )
+    _write(session, writes)
+
+
+def _circumstances(
+    row: Row[Any], *, holds: Holds, last_days: dict[str, date], is_gentle: bool, done: set[str]
+) -> Circumstances:
+    return Circumstances(
+        holds=lambda text: holds(row, text), last_days=last_days, is_gentle=is_gentle, done=done
+    )
+
+
+def _cursor(
+    row: Row[Any], campaign: Campaign, following: Next | None, *, ends_gentleness: bool
+) -> dict[str, Any]:
+    values = {
+        "b_id": row.id,
+        "b_step": row.next_step,
+        "next_step": row.next_step,
+        "due_on": row.due_on,
+        "is_gentle": row.is_gentle and not ends_gentleness,
+    }
+    if following is not None:
+        values |= {"next_step": following.step, "due_on": _due_day(row, campaign, following)}
+    return values
+
+
+def _due_day(row: Row[Any], campaign: Campaign, following: Next) -> date | None:
+    if row.state is EnrollmentState.HANDED_OVER:
+        return None
+    if not row.is_asleep or row.due_on is None:
+        return following.due_on
+    # Accepted while asleep: the claim came before the wish to wait, which still holds.
+    return row.due_on if following.step is not None else campaign.rest.after(row.due_on)
+
+
+def _note(writes: _Writes, run: Run, row: Row[Any], end: tuple[str, StepEnd, str]) -> None:
+    step, how, why = end
+    writes.passages.append(
+        {"enrollment_id": row.id, "step": step, "how": how.value, "why": why, "at": run.now}
+    )
+    if how not in ARRIVED:
+        writes.decisions.append(
+            {
+                "customer_id": row.customer_id,
+                "campaign": row.campaign,
+                "enrollment_id": row.id,
+                "what": how.value,
+                "why": f"{step}: {why}",
+                "at": run.now,
+            }
+        )
+
+
+def _write(session: Session, writes: _Writes) -> None:
+    if writes.passages:
+        session.execute(insert(StepPassage), writes.passages)
+    if writes.decisions:
+        session.execute(insert(Decision), writes.decisions)
+    if writes.cursors:
+        table = Enrollment.__table__
+        session.connection().execute(
+            update(Enrollment)
+            .where(
+                table.c.id == bindparam("b_id"),
+                table.c.next_step.is_not_distinct_from(bindparam("b_step")),
+            )
+            .values(
+                next_step=bindparam("next_step"),
+                due_on=bindparam("due_on"),
+                is_gentle=bindparam("is_gentle"),
+            ),
+            writes.cursors,
+        )
+
+
+def _enrollments(session: Session, ids: list[int]) -> Sequence[Row[Any]]:
+    # Locked, so that of two writers who pass the same step the second one sees it passed.
+    return session.execute(
+        select(
+            Enrollment.id,
+            Enrollment.customer_id,
+            Enrollment.campaign,
+            Enrollment.campaign_version_id,
+            Enrollment.state,
+            Enrollment.next_step,
+            Enrollment.due_on,
+            Enrollment.is_asleep,
+            Enrollment.is_gentle,
+            Enrollment.value,
+            Enrollment.reason.label("enrollment_reason"),
+        )
+        .where(Enrollment.id.in_(ids))
+        .order_by(Enrollment.id)
+        .with_for_update()
+    ).all()
+
+
+def _passages(session: Session, ids: list[int]) -> defaultdict[int, set[str]]:
+    found: defaultdict[int, set[str]] = defaultdict(set)
+    for enrollment_id, step in session.execute(
+        select(StepPassage.enrollment_id, StepPassage.step).where(
+            StepPassage.enrollment_id.in_(ids)
+        )
+    ):
+        found[enrollment_id].add(step)
+    return found
+
+
+def _voucher_days(session: Session, ids: list[int], run: Run) -> defaultdict[int, dict[str, date]]:
+    found: defaultdict[int, dict[str, date]] = defaultdict(dict)
+    rows = session.execute(
+        select(Voucher.enrollment_id, Voucher.offer, Voucher.expires_at).where(
+            Voucher.enrollment_id.in_(ids), Voucher.state == VoucherState.ISSUED
+        )
+    )
+    for enrollment_id, offer, expires_at in rows:
+        if enrollment_id is not None and expires_at is not None:
+            found[enrollment_id][offer] = last_day(expires_at, run.zone)
+    return found

@@ -1,0 +1,311 @@
+"""Record how calls ended: one transaction for many results, each row guarded by its send id.
+
+The classes are those of FACTS.md SG-14, TW-17 and DS-3. What a slow worker writes late is fenced
+by the send id: a row that was claimed anew since is not touched (DS-10).
+"""
+
+import logging
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final
+
+from sqlalchemy import Row, bindparam, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from winback.customers.suppression import suppress
+from winback.database.history import record_moves
+from winback.database.tables import ChannelPause, Enrollment, Message
+from winback.delivery.composing import Claimed
+from winback.delivery.falling import Fallen, fall
+from winback.delivery.machine import IN_FLIGHT_OR_IN_DOUBT, SETTLED, MessageEvent, move
+from winback.delivery.passing import Done, pass_steps
+from winback.delivery.reaching import close_contact_point
+from winback.delivery.run import Run
+from winback.enrollment.machine import EnrollmentEvent
+from winback.enrollment.moving import move_all
+from winback.enrollment.timeline import StepEnd
+from winback.providers.outgoing import Accepted, Busy, Refused, Result, Unclear
+from winback.states import Channel, MessageState, SuppressionReason
+from winback.vouchers.reserving import return_unsent
+
+_log = logging.getLogger(__name__)
+
+PAUSE: Final = timedelta(hours=1)
+"""How long a channel stands still after its account or sender was refused."""
+
+BACK_OFF: Final = timedelta(minutes=1)
+"""How long a busy provider is left alone where it does not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """How the call of one claimed message ended; cost and segments are what we counted."""
+
+    claimed: Claimed
+    result: Result
+    segments: int | None = None
+    cost: Decimal = Decimal(0)
+
+
+def record_results(session: Session, run: Run, called: Sequence[Called]) -> None:
+    """Write results down and do what each means; safe to repeat."""
+    rows = _rows(session, [one.claimed.message_id for one in called])
+    ours = [
+        (one, row)
+        for one in called
+        if (row := rows.get(one.claimed.message_id)) is not None
+        and row.send_id == one.claimed.send_id
+        and row.state not in (MessageState.QUEUED, MessageState.SKIPPED, MessageState.CANCELED)
+    ]
+    by_kind: defaultdict[type[Result], list[tuple[Called, Row[Any]]]] = defaultdict(list)
+    for one, row in ours:
+        by_kind[_kind(one.result)].append((one, row))
+    _accept(session, run, by_kind[Accepted])
+    _doubt(session, run, by_kind[Unclear])
+    _give_back(session, run, by_kind[Busy])
+    _refuse(session, run, by_kind[Refused])
+
+
+def back_off(run: Run, busy: Busy) -> datetime:
+    """Give when to try again: when the provider says, never at the same instant for all."""
+    asked = timedelta(seconds=busy.retry_after_seconds or 0)
+    return run.now + max(asked, BACK_OFF) * (1 + run.rng.random() / 2)
+
+
+def _kind(result: Result) -> type[Result]:
+    # An account or a sender that is refused is no fault of the message: it goes back.
+    if isinstance(result, Refused) and result.scope == "channel":
+        return Busy
+    return type(result)
+
+
+def _rows(session: Session, ids: Sequence[int]) -> dict[int, Row[Any]]:
+    rows = session.execute(
+        select(
+            Message.id,
+            Message.state,
+            Message.send_id,
+            Message.reason,
+            Message.accepted_at,
+            Message.settled_at,
+            Message.drop_at,
+            Message.contact_point_id,
+            Enrollment.campaign_version_id,
+        )
+        .join(Enrollment, Enrollment.id == Message.enrollment_id)
+        .where(Message.id.in_(ids))
+        .order_by(Message.id)
+        .with_for_update(of=Message)
+    )
+    return {row.id: row for row in rows}
+
+
+def _accept(session: Session, run: Run, ended: Sequence[tuple[Called, Row[Any]]]) -> None:
+    if not ended:
+        return
+    _change(
+        session,
+        run,
+        [
+            # Where news was faster, what it told stays.
+            (
+                row,
+                MessageEvent.ACCEPT,
+                "" if row.state in IN_FLIGHT_OR_IN_DOUBT else row.reason,
+                _accepted_values(run, one, row),
+            )
+            for one, row in ended
+        ],
+    )
+    pass_steps(
+        session,
+        run,
+        [
+            Done(one.claimed.enrollment_id, one.claimed.step, StepEnd.ACCEPTED)
+            for one, _ in ended
+            if not one.claimed.is_answer
+        ],
+    )
+    for channel in {one.claimed.channel for one, _ in ended}:
+        pause = session.get(ChannelPause, channel)
+        if pause is not None:
+            session.delete(pause)
+
+
+def _accepted_values(run: Run, one: Called, row: Row[Any]) -> dict[str, Any]:
+    assert isinstance(one.result, Accepted)  # noqa: S101 - sorted by kind
+    return {
+        "provider_message_id": one.result.provider_message_id,
+        "accepted_at": row.accepted_at or run.now,
+        # The provider counts what it bills; 0 means that it does not know yet (TW-9).
+        "segments": one.result.segments or one.segments,
+        "cost": one.cost,
+    }
+
+
+def _doubt(session: Session, run: Run, ended: Sequence[tuple[Called, Row[Any]]]) -> None:
+    _change(
+        session,
+        run,
+        [
+            (row, MessageEvent.DOUBT, one.result.reason, {"cost": one.cost})
+            for one, row in ended
+            if isinstance(one.result, Unclear) and row.state is MessageState.SENDING
+        ],
+    )
+
+
+def _give_back(session: Session, run: Run, ended: Sequence[tuple[Called, Row[Any]]]) -> None:
+    """Put back what was surely not sent, and pause a channel whose account was refused."""
+    open_ones = [(one, row) for one, row in ended if row.state is MessageState.SENDING]
+    changes = []
+    for one, row in open_ones:
+        until, why = _until(run, one.result)
+        back = {"due_at": min(until, row.drop_at), "claimed_at": None}
+        changes.append((row, MessageEvent.GIVE_BACK, why, back))
+        if isinstance(one.result, Refused):
+            _pause(session, run, one.claimed.channel, until=until, why=why)
+    _change(session, run, changes)
+    for one, _ in open_ones:
+        _return_voucher(session, run, one.claimed)
+
+
+def _until(run: Run, result: Result) -> tuple[datetime, str]:
+    if isinstance(result, Busy):
+        return back_off(run, result), result.reason
+    assert isinstance(result, Refused)  # noqa: S101 - of scope channel, see _kind
+    return run.now + PAUSE, f"{result.code} {result.reason}"
+
+
+def _pause(session: Session, run: Run, channel: Channel, *, until: datetime, why: str) -> None:
+    _log.warning("channel %s is paused: %s", channel, why)
+    is_sqlite = session.get_bind().dialect.name == "sqlite"
+    values = {"why": why, "paused_at": run.now, "try_again_at": until}
+    session.execute(
+        (sqlite if is_sqlite else postgresql)
+        .insert(ChannelPause)
+        .values(channel=channel, **values)
+        .on_conflict_do_update(index_elements=["channel"], set_=values)
+    )
+
+
+def _refuse(session: Session, run: Run, ended: Sequence[tuple[Called, Row[Any]]]) -> None:
+    """Fail what was finally refused, and do what follows for the person and the step."""
+    # A webhook may have told otherwise already: news that carries our id is better evidence.
+    open_ones = [
+        (one, one.result, row)
+        for one, row in ended
+        if isinstance(one.result, Refused) and row.state in IN_FLIGHT_OR_IN_DOUBT
+    ]
+    if not open_ones:
+        return
+    _change(
+        session,
+        run,
+        [
+            (row, MessageEvent.REFUSE, refused.reason, {"provider_code": refused.code})
+            for _, refused, row in open_ones
+        ],
+    )
+    for one, refused, row in open_ones:
+        _return_voucher(session, run, one.claimed)
+        if refused.scope == "recipient_opted_out":
+            _suppress(session, run, one.claimed)
+        elif refused.scope == "address_invalid" and row.contact_point_id is not None:
+            close_contact_point(session, row.contact_point_id, now=run.now)
+    fall(session, run, [_fallen(one.claimed, refused, row) for one, refused, row in open_ones])
+
+
+def _suppress(session: Session, run: Run, claimed: Claimed) -> None:
+    """Take the provider's word for a no that it holds (FACTS.md TW-17, 21610)."""
+    suppress(
+        session,
+        key=f"provider:{claimed.provider}:{claimed.message_id}",
+        reason=SuppressionReason.STOPPED,
+        source=claimed.provider,
+        at=run.now,
+        customer_id=claimed.customer_id,
+        address_hash=claimed.point.address_hash,
+    )
+    why = f"{claimed.provider} holds a no of this person"
+    move_all(session, [claimed.enrollment_id], EnrollmentEvent.OPTED_OUT, now=run.now, why=why)
+
+
+def _fallen(claimed: Claimed, refused: Refused, row: Row[Any]) -> Fallen:
+    return Fallen(
+        message_id=claimed.message_id,
+        enrollment_id=claimed.enrollment_id,
+        customer_id=claimed.customer_id,
+        campaign_version_id=row.campaign_version_id,
+        step=claimed.step,
+        is_answer=claimed.is_answer,
+        channel=claimed.channel,
+        voucher_id=claimed.voucher_id,
+        drop_at=row.drop_at,
+        may_use_other=refused.scope != "recipient_opted_out"
+        # Settled as not sent after a doubt: no other channel is asked (P1).
+        and row.state is MessageState.SENDING,
+        how=StepEnd.FAILED,
+        why=f"{refused.code} {refused.reason}",
+    )
+
+
+def _return_voucher(session: Session, run: Run, claimed: Claimed) -> None:
+    if claimed.voucher_id is not None:
+        return_unsent(session, claimed.voucher_id, claimed.message_id, run.now)
+
+
+_Change = tuple[Row[Any], MessageEvent, str, dict[str, Any]]
+
+
+def _change(session: Session, run: Run, changes: Sequence[_Change]) -> None:
+    """Move rows by one kind of event; all changes of a call set the same columns."""
+    if not changes:
+        return
+    moved = [
+        (row, event, why, values, move(row.state, event, message_id=row.id))
+        for row, event, why, values in changes
+    ]
+    table = Message.__table__
+    columns = [*changes[0][3], "reason", "settled_at"]
+    session.connection().execute(
+        update(Message)
+        .where(
+            table.c.id == bindparam("b_id"),
+            table.c.state == bindparam("b_state"),
+            table.c.send_id == bindparam("b_send_id"),
+        )
+        .values(state=bindparam("state"), **{name: bindparam(name) for name in columns}),
+        [
+            {
+                "b_id": row.id,
+                "b_state": row.state,
+                "b_send_id": row.send_id,
+                "state": state,
+                "reason": why,
+                "settled_at": (row.settled_at or run.now) if state in SETTLED else None,
+                **values,
+            }
+            for row, _, why, values, state in moved
+        ],
+    )
+    record_moves(
+        session,
+        [
+            {
+                "thing": "message",
+                "thing_id": row.id,
+                "from_state": row.state,
+                "to_state": state,
+                "event": event,
+                "why": why,
+                "at": run.now,
+            }
+            for row, event, why, _, state in moved
+            if state is not row.state
+        ],
+    )

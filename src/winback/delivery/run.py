@@ -1,0 +1,63 @@
+"""What one run of the send path works with, made once and handed down."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from random import Random
+from zoneinfo import ZoneInfo
+
+from sqlalchemy.orm import Session
+
+from winback.business import Business
+from winback.campaign.schema import Campaign
+from winback.campaign.versions import campaign_of_version
+from winback.clock import local_date
+from winback.settings import Cap
+from winback.states import Channel, Mode
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run: the business, the instant it stands at, chance, and the providers by channel."""
+
+    business: Business
+    now: datetime
+    rng: Random
+    providers: Mapping[Channel, str]
+    """Names of the providers that this run can send through."""
+    salt: str
+    """What variants are drawn with."""
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The zone in which the business's days are counted."""
+        return self.business.zone
+
+    @property
+    def today(self) -> date:
+        """The business's local date of the run."""
+        return local_date(self.now, self.zone)
+
+    @property
+    def currency(self) -> str:
+        """The business's currency."""
+        return self.business.settings.business.currency
+
+    @property
+    def must_be_exported(self) -> bool:
+        """Whether the shop must know a code before it is issued; the sandbox needs no till."""
+        return self.business.settings.mode is not Mode.SANDBOX
+
+    def cap(self, channel: Channel) -> Cap:
+        """Give the cap of a written channel."""
+        caps = self.business.settings.policies.caps
+        return caps.sms if channel is Channel.SMS else caps.email
+
+    def sends(self, channel: Channel) -> bool:
+        """Say whether the business sends on a channel at all."""
+        return channel is not Channel.SMS or self.business.settings.sender.sms is not None
+
+
+def campaigns_of(session: Session, version_ids: Iterable[int]) -> dict[int, Campaign]:
+    """Give the campaigns as they were when each enrollment began, by version id."""
+    return {id_: campaign_of_version(session, id_) for id_ in set(version_ids)}
