@@ -1,0 +1,62 @@
+"""The secrets of one pair of stand-ins, made anew at each start or from a seed."""
+
+from base64 import b64encode
+from dataclasses import dataclass, field
+from random import Random
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+_LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What an account has at SendGrid and at Twilio; secrets are left out when printed."""
+
+    account_sid: str
+    api_key: str = field(repr=False)
+    auth_token: str = field(repr=False)
+    event_key: ec.EllipticCurvePrivateKey = field(repr=False)
+    parse_key: ec.EllipticCurvePrivateKey = field(repr=False)
+
+    @property
+    def webhook_key(self) -> str:
+        """The public key of the event webhook, as SendGrid shows it: Base64 DER."""
+        return _public(self.event_key)
+
+    @property
+    def parse_webhook_key(self) -> str:
+        """The public key of the inbound mail webhook: Base64 DER."""
+        return _public(self.parse_key)
+
+
+def make_credentials(rng: Random) -> Credentials:
+    """Make the secrets of one pair of stand-ins."""
+    return Credentials(
+        account_sid="AC" + hexadecimal(rng, 32),
+        api_key=f"SG.{letters(rng, 22)}.{letters(rng, 43)}",
+        auth_token=hexadecimal(rng, 32),
+        event_key=_private(rng),
+        parse_key=_private(rng),
+    )
+
+
+def hexadecimal(rng: Random, length: int) -> str:
+    """Give that many hexadecimal digits."""
+    return f"{rng.getrandbits(4 * length):0{length}x}"
+
+
+def letters(rng: Random, length: int) -> str:
+    """Give that many letters of Base64url."""
+    return "".join(rng.choices(_LETTERS, k=length))
+
+
+def _private(rng: Random) -> ec.EllipticCurvePrivateKey:
+    return ec.derive_private_key(rng.getrandbits(250) + 1, ec.SECP256R1())
+
+
+def _public(key: ec.EllipticCurvePrivateKey) -> str:
+    written = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return b64encode(written).decode()
