@@ -35,6 +35,9 @@ class Verdict:
 
     finding: Finding
     sentence: str
+    """With its label where it is interim."""
+    bare: str
+    """The same without the label, for a place that labels it by itself."""
     is_interim: bool
     """Windows are still open, so a look today is a peek (FACTS.md MEA-6)."""
     more_needed: int | None = None
@@ -52,7 +55,8 @@ def judge(
     ``open_windows`` counts enrollments that are not over yet and therefore not in the arms.
     """
     finding, sentence, more = _incomparable(treated, holdout, split) or _compared(treated, holdout)
-    return Verdict(finding, _labeled(sentence, open_windows), open_windows > 0, more)
+    labeled = _labeled(sentence, open_windows)
+    return Verdict(finding, labeled, sentence, open_windows > 0, more)
 
 
 def _incomparable(treated: Proportion, holdout: Proportion, split: SampleRatio) -> _Found | None:

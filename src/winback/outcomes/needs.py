@@ -1,0 +1,122 @@
+"""What waits for a person, each with one sentence that says what to do about it."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.orm import Session
+
+from winback.business import Business
+from winback.database.tables import Case, ChannelPause, Event, Message, RejectedRow
+from winback.messages.compiling import failing_edits
+from winback.outcomes.figures import Need
+from winback.states import CaseKind, CaseState, EventState, MessageState, Mode
+from winback.vouchers.stock import StockLine
+
+
+def find_needs(
+    session: Session, business: Business, lines: Sequence[StockLine], *, now: datetime
+) -> tuple[Need, ...]:
+    """Find all that needs a person, what stops customers first."""
+    return (
+        *_paused(session, now),
+        *_counted(
+            session,
+            "cases",
+            select(func.count(), func.min(Case.opened_at)).where(Case.state != CaseState.CLOSED),
+            "{n} {people} for an answer, a call or a repair; see: winback desk",
+        ),
+        *_counted(
+            session,
+            "unconfirmed",
+            select(func.count(), func.min(Message.claimed_at)).where(
+                Message.state == MessageState.UNCONFIRMED
+            ),
+            "{n} {messages} in doubt: sent perhaps; winback waits for evidence and never "
+            "sends them again",
+        ),
+        *_counted(
+            session,
+            "dead_events",
+            select(func.count(), func.min(Event.received_at)).where(Event.state == EventState.DEAD),
+            "{n} {events} could not be read and are kept",
+        ),
+        *_template_needs(session, business),
+        *_stock_needs(lines, business.settings.mode),
+        *_counted(
+            session,
+            "rejected_rows",
+            select(func.count(), func.min(RejectedRow.rejected_at)),
+            "{n} {rows} of your sources could not be taken; see: winback rejects",
+        ),
+    )
+
+
+def open_cases(session: Session) -> dict[str, int]:
+    """Count the cases that are not closed, every kind listed."""
+    query = select(Case.kind, func.count()).where(Case.state != CaseState.CLOSED)
+    counted = dict(session.execute(query.group_by(Case.kind)).tuples().all())
+    return {kind.value: counted.get(kind, 0) for kind in CaseKind}
+
+
+_WORDS = {
+    "people": ("customer waits", "customers wait"),
+    "messages": ("message is", "messages are"),
+    "events": ("event", "events"),
+    "rows": ("row", "rows"),
+}
+
+
+def _counted(session: Session, what: str, query: Select[Any], says: str) -> tuple[Need, ...]:
+    number, since = session.execute(query).one()
+    if not number:
+        return ()
+    words = {name: forms[number != 1] for name, forms in _WORDS.items()}
+    return (Need(what, number, says.format(n=f"{number:,}", **words), since),)
+
+
+def _paused(session: Session, now: datetime) -> tuple[Need, ...]:
+    return tuple(
+        Need(
+            "channel_paused",
+            1,
+            f"{pause.channel} stands still: {pause.why}; "
+            + ("tried again at the next send" if pause.try_again_at <= now else "put it right"),
+            pause.paused_at,
+        )
+        for pause in session.scalars(select(ChannelPause).order_by(ChannelPause.channel))
+    )
+
+
+def _template_needs(session: Session, business: Business) -> tuple[Need, ...]:
+    places = [mistake.file for mistake in business.shelf.mistakes] + [
+        f"{edit.mistakes[0].file}:{edit.mistakes[0].line}"
+        for edit in failing_edits(session, business.shelf)
+    ]
+    if not places:
+        return ()
+    verb = "template cannot" if len(places) == 1 else "templates cannot"
+    says = f"{len(places):,} {verb} go live, first {places[0]}; run: winback check"
+    return (Need("failing_templates", len(places), says),)
+
+
+def _stock_needs(lines: Sequence[StockLine], mode: Mode) -> tuple[Need, ...]:
+    needs = []
+    for line in lines:
+        name = f"offer {line.offer} of {line.campaign}"
+        if mode is not Mode.SANDBOX and line.free > line.usable:
+            needs.append(
+                Need(
+                    "codes_to_export",
+                    line.free - line.usable,
+                    f"{name}: {line.free - line.usable:,} codes wait for the till to know them; "
+                    "run: winback voucher export",
+                )
+            )
+        were_made = line.free + line.reserved + line.issued + line.redeemed + line.voided
+        if line.is_low and were_made:
+            needs.append(
+                Need("low_stock", line.usable, f"{name}: only {line.usable:,} codes are left")
+            )
+    return tuple(needs)
