@@ -24,7 +24,18 @@ class Strict(BaseModel):
 
 
 class _Loader(yaml.SafeLoader):
-    """The safe loader, which also refuses a key written twice in one mapping."""
+    """The safe loader without aliases: a few lines of them unfold to more than memory holds."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Refuse ``*name`` and the merge key, with their line."""
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.composer.ComposerError(None, None, "an alias: write it out", mark)
+        node: yaml.Node | None = super().compose_node(parent, index)
+        if isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:merge":
+            mark = node.start_mark
+            raise yaml.composer.ComposerError(None, None, "a merge key: write it out", mark)
+        return node
 
 
 def read_yaml(path: Path, shown_as: str) -> tuple[Any, dict[Place, int]]:
@@ -47,6 +58,12 @@ def read_yaml(path: Path, shown_as: str) -> tuple[Any, dict[Place, int]]:
         raise FileMistakes(
             [Mistake(shown_as, line, what, "check the indentation and quotes")]
         ) from None
+    except yaml.reader.ReaderError as broken:
+        line = text.count("\n", 0, broken.position) + 1
+        what = "not YAML: a character that cannot be shown"
+        raise FileMistakes([Mistake(shown_as, line, what, "remove it")]) from None
+    except RecursionError:
+        raise FileMistakes([Mistake(shown_as, 1, "not YAML: too deep", "make it flat")]) from None
     lines: dict[Place, int] = {(): 1}
     repeated: list[Mistake] = []
     if node is not None:

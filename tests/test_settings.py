@@ -1,0 +1,193 @@
+"""``config/winback.yaml`` and the environment."""
+
+import stat
+from datetime import time
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from winback.errors import ConfigError, FileMistakes
+from winback.settings import (
+    Cap,
+    CustomHours,
+    Hours,
+    find_home,
+    load_settings,
+    read_environment,
+)
+from winback.states import Mode
+
+HERE = Path(__file__).parents[1]
+REQUIRED: dict[str, Any] = {
+    "business": {
+        "name": "Shop",
+        "postal_address": "1 Street",
+        "country": "GB",
+        "time_zone": "Europe/London",
+        "currency": "GBP",
+    },
+    "sender": {"email": {"name": "Anna", "address": "anna@example.com"}},
+}
+
+
+def home_with(tmp_path: Path, **keys: Any) -> Path:
+    """Give a home whose settings are the required ones and these."""
+    (tmp_path / "config").mkdir(exist_ok=True)
+    path = tmp_path / "config" / "winback.yaml"
+    path.write_text(yaml.safe_dump(REQUIRED | keys, sort_keys=False), encoding="utf-8")
+    return tmp_path
+
+
+def test_the_shipped_settings_send_to_nobody() -> None:
+    """Sending for real is never a default."""
+    settings = load_settings(HERE)
+
+    assert settings.mode is Mode.SANDBOX
+    assert settings.business.zone.key == "Europe/London"
+    assert settings.value.high == Decimal("0.2")
+
+
+def test_the_required_keys_are_enough(tmp_path: Path) -> None:
+    """All else has a default (DESIGN.md, section 7)."""
+    settings = load_settings(home_with(tmp_path))
+
+    assert settings.mode is Mode.SANDBOX
+    assert settings.economics.margin == Decimal("0.4")
+    assert settings.policies.caps.sms == Cap(1, 2)
+    assert settings.policies.caps.email == Cap(None, 2)
+    assert settings.policies.daily_limits.email == 2000
+
+
+def test_each_missing_key_is_named(tmp_path: Path) -> None:
+    """All of them at once."""
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "winback.yaml").write_text("business:\n  name: Shop\n", encoding="utf-8")
+
+    with pytest.raises(FileMistakes) as found:
+        load_settings(tmp_path)
+
+    what = " ".join(mistake.what for mistake in found.value.mistakes)
+    assert all(f"'{key}'" in what for key in ("postal_address", "time_zone", "currency", "sender"))
+
+
+def test_a_home_without_settings_is_told(tmp_path: Path) -> None:
+    """The sentence names WINBACK_HOME."""
+    with pytest.raises(ConfigError, match="WINBACK_HOME"):
+        load_settings(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("keys", "sentence"),
+    [
+        ({"public_url": "win.example.com"}, "write https://win.example.com"),
+        ({"allow_list": ["anna"]}, "no e-mail address"),
+        ({"economics": {"email_cost": -1}}, "greater than or equal to 0"),
+        ({"economics": {"margin": "140%"}}, "less than or equal to 1"),
+        ({"value": {"high": "20%"}}, "write top 20%"),
+        ({"policies": {"caps": {"sms": "two a day"}}}, "write 1 per day and 2 per week"),
+        ({"policies": {"quiet_hours": {"mon": "20 to 9"}}}, "ends before it begins"),
+        ({"policies": {"warm_up": "fast"}}, "did you mean|use one of"),
+        ({"mode": "life"}, "did you mean live?"),
+        ({"heartbeat_url": "ping"}, "no address"),
+        ({"bussiness": 1}, "did you mean business?"),
+        ({"sender": {"email": {"name": "A\nBcc: x@example.com", "address": "a@b.co"}}}, "one line"),
+        ({"sender": {"email": {"name": "A", "address": "a@b"}}}, "no e-mail address"),
+        (
+            {"sender": {"email": {"name": "A", "address": "a@b.co", "reply_domain": "a@b.co"}}},
+            "no domain",
+        ),
+    ],
+)
+def test_impossible_values_are_refused(tmp_path: Path, keys: dict[str, Any], sentence: str) -> None:
+    """What is wrong, and what to write instead."""
+    with pytest.raises(FileMistakes, match=sentence):
+        load_settings(home_with(tmp_path, **keys))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("country", "gb"),
+        ("currency", "pounds"),
+        ("time_zone", "London"),
+        ("postal_address", " "),
+        ("name", ""),
+        ("website", "shop"),
+        ("support_email", "help"),
+    ],
+)
+def test_impossible_businesses_are_refused(tmp_path: Path, key: str, value: str) -> None:
+    """A mail without a postal address is unlawful (FACTS.md LAW-8)."""
+    with pytest.raises(FileMistakes, match=key):
+        load_settings(home_with(tmp_path, business=REQUIRED["business"] | {key: value}))
+
+
+def test_hours_per_weekday_and_bare_off_are_read(tmp_path: Path) -> None:
+    """YAML reads off as false; a weekday that is left out has no hours."""
+    home = home_with(
+        tmp_path,
+        policies={"quiet_hours": {"mon": "09:00 to 20:00", "tue": "9-17"}, "warm_up": False},
+    )
+
+    policies = load_settings(home).policies
+
+    assert policies.warm_up == "off"
+    assert isinstance(policies.quiet_hours, CustomHours)
+    assert policies.quiet_hours.mon == Hours(time(9), time(20))
+    assert policies.quiet_hours.tue == Hours(time(9), time(17))
+    assert policies.quiet_hours.wed is None
+
+
+def test_a_home_is_given_named_or_here(tmp_path: Path) -> None:
+    """An argument wins over WINBACK_HOME, which wins over the working folder."""
+    assert find_home({"WINBACK_HOME": str(tmp_path)}) == tmp_path.resolve()
+    assert find_home({"WINBACK_HOME": "/nowhere"}, tmp_path) == tmp_path.resolve()
+    assert find_home({}) == Path.cwd()
+
+
+def test_a_secret_is_made_once_and_only_for_us(tmp_path: Path) -> None:
+    """Without WINBACK_SECRET one is kept under var/, unreadable for others."""
+    first = read_environment({}, tmp_path)
+    again = read_environment({}, tmp_path)
+
+    assert first.secret.get_secret_value() == again.secret.get_secret_value()
+    assert stat.S_IMODE((tmp_path / "var" / "secret").stat().st_mode) == 0o600
+    assert read_environment({"WINBACK_SECRET": "x"}, tmp_path).secret.get_secret_value() == "x"
+
+
+def test_secrets_print_masked(tmp_path: Path) -> None:
+    """A log line that shows the environment shows no key."""
+    given = {
+        "WINBACK_SECRET": "hunter2",
+        "SENDGRID_API_KEY": "SG.hunter2",
+        "TWILIO_AUTH_TOKEN": "hunter2, hunter2b",
+    }
+
+    environment = read_environment(given, tmp_path)
+
+    assert "hunter2" not in repr(environment)
+    assert [token.get_secret_value() for token in environment.twilio_auth_tokens] == [
+        "hunter2",
+        "hunter2b",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sendgrid", "twilio", "is_loopback"),
+    [
+        ("http://127.0.0.1:1", "http://localhost:2", True),
+        ("http://127.0.0.1:1", None, False),
+        ("http://[::1]:1", "https://api.twilio.com", False),
+        ("https://127.0.0.1.example.com", "http://127.0.0.1", False),
+    ],
+)
+def test_loopback_is_only_this_machine(
+    tmp_path: Path, sendgrid: str | None, twilio: str | None, *, is_loopback: bool
+) -> None:
+    """A name that only begins like ours is somebody else."""
+    given = {"WINBACK_SENDGRID_URL": sendgrid or "", "WINBACK_TWILIO_URL": twilio or ""}
+
+    assert read_environment(given, tmp_path).is_loopback is is_loopback
