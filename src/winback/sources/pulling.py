@@ -1,0 +1,298 @@
+"""Pull every source: what is new or changed, each part in one transaction, safe to repeat."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection, Engine, select
+from sqlalchemy.orm import Session
+
+from winback.database.tables import SourceWatermark
+from winback.errors import ConfigError, SourceError
+from winback.settings import Settings
+from winback.sources.config import Files, SourceConfig
+from winback.sources.customer_rows import CustomerForm
+from winback.sources.files import FilesSource
+from winback.sources.protocol import Mark, Part, Progress, Reading, Slice, Source
+from winback.sources.purchase_rows import PurchaseForm
+from winback.sources.sql import SqlSource
+from winback.sources.staging import INSERTS, one_pull_at_a_time, pulling_connection
+from winback.sources.taking_customers import TakingCustomers
+from winback.sources.taking_purchases import WAITING_NAMES, Taken, Taking, Waiting, any_waiting
+from winback.states import Mode
+
+__all__ = ["Progress", "PullCounts", "Reading", "pull_each", "pull_sources"]
+
+logger = logging.getLogger(__name__)
+
+_PARTS: Final[tuple[Part, ...]] = ("customers", "purchases")
+
+
+@dataclass(frozen=True, slots=True)
+class PullCounts:
+    """What a pull came to, in rows."""
+
+    read: int = 0
+    added: int = 0
+    changed: int = 0
+    rejected: int = 0
+
+    def __add__(self, other: "PullCounts") -> "PullCounts":
+        return PullCounts(
+            self.read + other.read,
+            self.added + other.added,
+            self.changed + other.changed,
+            self.rejected + other.rejected,
+        )
+
+
+def pull_sources(
+    engine: Engine,
+    sources: Sequence[SourceConfig],
+    *,
+    settings: Settings,
+    secret: str,
+    home: Path,
+    now: datetime,
+    only: str | None = None,
+    progress: Progress | None = None,
+) -> PullCounts:
+    """Pull all sources, or one by name, and give the counts of all; as ``pull_each``."""
+    each = pull_each(
+        engine,
+        sources,
+        settings=settings,
+        secret=secret,
+        home=home,
+        now=now,
+        only=only,
+        progress=progress,
+    )
+    return sum(each.values(), PullCounts())
+
+
+def pull_each(
+    engine: Engine,
+    sources: Sequence[SourceConfig],
+    *,
+    settings: Settings,
+    secret: str,
+    home: Path,
+    now: datetime,
+    only: str | None = None,
+    progress: Progress | None = None,
+) -> dict[str, PullCounts]:
+    """Pull all sources, or one by name, and give the counts of each.
+
+    A file or query that must be refused does not stop the others; once all were pulled, it
+    raises SourceError with one sentence for each. So a day never goes on with half the facts.
+    """
+    names = [source.name for source in sources]
+    if only is not None and only not in names:
+        known = ", ".join(names) or "none yet"
+        raise ConfigError(f"there is no source {only!r} in config/sources.yaml; there is {known}")
+    pulled: dict[str, PullCounts] = {}
+    refused: list[str] = []
+    for source in sources:
+        if only in (None, source.name):
+            pull = _Pull(engine, source, settings, secret=secret, home=home, now=now, tell=progress)
+            pulled[source.name] = pull.all_parts(refused)
+    if refused:
+        raise SourceError("\n".join(refused))
+    return pulled
+
+
+class _Pull:
+    """One source being pulled."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        source: SourceConfig,
+        settings: Settings,
+        *,
+        secret: str,
+        home: Path,
+        now: datetime,
+        tell: Progress | None,
+    ) -> None:
+        self._engine = engine
+        self._source = source
+        self._settings = settings
+        self._secret = secret
+        self._now = now
+        self._tell = tell
+        self._zone = settings.business.zone
+        zone = source.how.time_zone
+        self._source_zone = ZoneInfo(zone) if zone else self._zone
+        self._rows: Source = _source_of(source, settings, home, self._source_zone)
+
+    def all_parts(self, refused: list[str]) -> PullCounts:
+        """Pull customers, then purchases; notes what was refused."""
+        counts = PullCounts()
+        for part in _PARTS:
+            if getattr(self._source.how, part) is not None:
+                counts += self._part(part, refused)
+        logger.info(
+            "pulled %s: read %d, added %d, changed %d, rejected %d",
+            self._source.name,
+            counts.read,
+            counts.added,
+            counts.changed,
+            counts.rejected,
+        )
+        return counts
+
+    def _part(self, part: Part, refused: list[str]) -> PullCounts:
+        """Pull one part in one transaction: rows, sums and watermarks together."""
+        counts = PullCounts()
+        with pulling_connection(self._engine) as connection, connection.begin():
+            one_pull_at_a_time(connection)
+            marks = _marks(connection, self._source.name, part)
+            if part == "purchases" and any_waiting(connection, self._source.name):
+                counts += self._waiting(connection)
+            pieces = self._rows.slices(part, marks)
+            while True:
+                # A refused file leaves nothing behind; the files beside it are taken.
+                try:
+                    with connection.begin_nested():
+                        piece = next(pieces, None)
+                        if piece is not None:
+                            taken = self._take(connection, part, piece)
+                            _keep_mark(
+                                connection,
+                                self._source.name,
+                                part,
+                                path=piece.path,
+                                mark=piece.mark(self._now),
+                            )
+                            counts += taken
+                except SourceError as error:
+                    refused.append(str(error))
+                    if _is_over(pieces):
+                        break
+                    continue
+                if piece is None:
+                    break
+        return counts
+
+    def _take(self, connection: Connection, part: Part, piece: Slice) -> PullCounts:
+        names = piece.names()
+
+        def step(rows: int) -> None:
+            if self._tell is not None:
+                done, total = piece.progress()
+                self._tell(Reading(self._source.name, part, piece.path, rows, done, total))
+
+        with Session(bind=connection, join_transaction_mode="rollback_only") as session:
+            if part == "customers":
+                taken = TakingCustomers(
+                    connection,
+                    session,
+                    self._customer_form(names),
+                    self._settings.business.currency,
+                    self._now,
+                    step,
+                ).take(piece)
+            else:
+                taken = Taking(
+                    connection,
+                    session,
+                    self._purchase_form(names),
+                    self._now,
+                    self._source.how.customers is None,
+                    step,
+                ).take(piece)
+            session.commit()
+        return _counts(taken)
+
+    def _waiting(self, connection: Connection) -> PullCounts:
+        """Take purchases whose customer came since; they were counted as read before."""
+        form = PurchaseForm(
+            source=self._source.name,
+            names=WAITING_NAMES,
+            currency=self._settings.business.currency,
+            source_zone=ZoneInfo("UTC"),
+            business_zone=self._zone,
+            date_format=None,
+        )
+        with Session(bind=connection, join_transaction_mode="rollback_only") as session:
+            taking = Taking(connection, session, form, self._now, False, lambda _rows: None)  # noqa: FBT003
+            taken = taking.take(Waiting(connection, self._source.name))
+            session.commit()
+        taken.read = 0
+        return _counts(taken)
+
+    def _customer_form(self, names: Sequence[str]) -> CustomerForm:
+        customers = self._source.how.customers
+        is_said = customers is not None and customers.sms_consent_is == "written"
+        return CustomerForm(
+            source=self._source.name,
+            names=names,
+            country=self._settings.business.country,
+            source_zone=self._source_zone,
+            business_zone=self._zone,
+            date_format=self._source.how.date_format,
+            is_sms_written=is_said or self._settings.mode is Mode.SANDBOX,
+            secret=self._secret,
+        )
+
+    def _purchase_form(self, names: Sequence[str]) -> PurchaseForm:
+        return PurchaseForm(
+            source=self._source.name,
+            names=names,
+            currency=self._settings.business.currency,
+            source_zone=self._source_zone,
+            business_zone=self._zone,
+            date_format=self._source.how.date_format,
+        )
+
+
+def _source_of(source: SourceConfig, settings: Settings, home: Path, zone: ZoneInfo) -> Source:
+    """Make what reads a source: one line for each kind."""
+    if isinstance(source.how, Files):
+        business = settings.business
+        context = f"{business.currency} {business.country} {business.time_zone} {settings.mode}"
+        return FilesSource(source.name, source.how, home, context=context)
+    return SqlSource(source.name, source.how, zone)
+
+
+def _counts(taken: Taken) -> PullCounts:
+    return PullCounts(taken.read, taken.added, taken.changed, taken.rejected)
+
+
+def _is_over(pieces: Iterator[Slice]) -> bool:
+    """Say whether a generator ended by its own error, and gives nothing more."""
+    return getattr(pieces, "gi_frame", None) is None
+
+
+def _marks(connection: Connection, source: str, part: Part) -> Mapping[str, Mark]:
+    rows = connection.execute(
+        select(
+            SourceWatermark.path,
+            SourceWatermark.size,
+            SourceWatermark.line,
+            SourceWatermark.fingerprint,
+            SourceWatermark.pulled_at,
+        ).where(SourceWatermark.source == source, SourceWatermark.part == part)
+    )
+    return {row.path: Mark(row.size, row.line, row.fingerprint, row.pulled_at) for row in rows}
+
+
+def _keep_mark(connection: Connection, source: str, part: Part, *, path: str, mark: Mark) -> None:
+    insert = INSERTS[connection.dialect.name]
+    values: dict[str, Any] = {
+        "size": mark.size,
+        "line": mark.line,
+        "fingerprint": mark.fingerprint,
+        "pulled_at": mark.pulled_at,
+    }
+    connection.execute(
+        insert(SourceWatermark)
+        .values(source=source, part=part, path=path, **values)
+        .on_conflict_do_update(index_elements=["source", "part", "path"], set_=values)
+    )

@@ -1,0 +1,482 @@
+"""Take one slice of purchases: stage, resolve, insert, correct, add up; all in SQL."""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    String,
+    bindparam,
+    case,
+    cast,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    true,
+    update,
+)
+from sqlalchemy.orm import Session
+
+from winback.customers.sums import purchase_sums, recompute_sums
+from winback.database.tables import Customer, Purchase, RejectedRow, SourceCustomer
+from winback.sources import staging
+from winback.sources.protocol import BadRow, Mark, Row, Slice
+from winback.sources.purchase_rows import OPTIONAL, PurchaseForm, StagedRow, purchase_reader
+from winback.sources.rejecting import Rejects, waiting_condition
+from winback.sources.staging import BATCH, INSERTS, know_sizes, next_ids, staged, write_staged
+
+logger = logging.getLogger(__name__)
+
+_STAGED: Final = staging.purchases.c
+_FILLED: Final = (
+    "purchased_at",
+    "purchased_on",
+    "is_date_only",
+    "amount",
+    "currency",
+    "kind",
+)
+Reader = Callable[[int, Sequence[str]], StagedRow]
+
+
+@dataclass(slots=True)
+class Taken:
+    """What one slice came to."""
+
+    read: int = 0
+    added: int = 0
+    changed: int = 0
+    rejected: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Taking:
+    """One slice on its way into the tables."""
+
+    connection: Connection
+    session: Session
+    form: PurchaseForm
+    now: datetime
+    makes_customers: bool
+    """Whether customers that only purchases name are made from them."""
+    step: Callable[[int], None]
+    """Told how many rows were read, now and then."""
+
+    def take(self, piece: Slice) -> Taken:
+        """Take the whole slice; raises SourceError when it must be refused whole."""
+        rejects = Rejects(self.connection, self.form.source, "purchases", piece.path)
+        tables = (staging.purchases, staging.repeats, staging.rejected, staging.corrected)
+        with staged(self.connection, *tables):
+            taken = self._stage(piece, rejects)
+            know_sizes(self.connection, staging.purchases)
+            if not self.form.has_ids and not piece.is_whole:
+                self._continue_ordinals(piece)
+            self._apply(taken, rejects)
+            if rejects.any_kept():
+                rejects.forget(is_whole=piece.is_whole, first_line=piece.first_line)
+                ids = select(self._final_id())
+                rejects.forget_ids(RejectedRow.external_id.in_(ids))
+            rejects.keep(self.now)
+        taken.rejected = rejects.count
+        return taken
+
+    def _stage(self, piece: Slice, rejects: Rejects) -> Taken:
+        """Read all rows into the temporary table; tell equal ones apart."""
+        read, seen = purchase_reader(self.form), staging.MaybeSeen()
+        columns = self.form.columns
+        taken, batch, repeated = Taken(), list[StagedRow](), list[tuple[str]]()
+        for row in piece.rows():
+            taken.read += 1
+            try:
+                if isinstance(row, BadRow):
+                    raise row
+                one = read(*row)
+            except BadRow as bad:
+                own = bad.values.get("external_id") or None
+                rejects.add(bad.line, bad.reason, bad.values, external_id=own)
+                continue
+            if seen.add(one[1]):  # type: ignore[arg-type]
+                repeated.append((one[1],))  # type: ignore[arg-type]
+            batch.append(one)
+            if len(batch) >= BATCH:
+                self._write(columns, batch, repeated, rejects=rejects)
+                batch, repeated = [], []
+                self.step(taken.read)
+        self._write(columns, batch, repeated, rejects=rejects)
+        self._tell_equals_apart()
+        self.step(taken.read)
+        return taken
+
+    def _write(
+        self,
+        columns: Sequence[str],
+        batch: list[StagedRow],
+        repeated: list[tuple[str]],
+        *,
+        rejects: Rejects,
+    ) -> None:
+        write_staged(self.connection, staging.purchases, columns, batch)
+        write_staged(self.connection, staging.repeats, ("external_id",), repeated)
+        rejects.flush()
+
+    def _tell_equals_apart(self) -> None:
+        """Keep the last of rows with one id; without ids, count equal rows in their order."""
+        repeats = staging.repeats.c
+        if self.connection.execute(select(repeats.external_id).limit(1)).first() is None:
+            return
+        know_sizes(self.connection, staging.repeats)
+        order = _STAGED.n.desc() if self.form.has_ids else _STAGED.n
+        places = (
+            select(
+                _STAGED.n,
+                func.row_number()
+                .over(partition_by=_STAGED.external_id, order_by=order)
+                .label("place"),
+            )
+            .where(_STAGED.external_id.in_(select(repeats.external_id)))
+            .subquery()
+        )
+        later = select(places).where(places.c.place > 1).subquery()
+        if self.form.has_ids:
+            self.connection.execute(
+                delete(staging.purchases).where(_STAGED.n.in_(select(later.c.n)))
+            )
+        else:
+            self.connection.execute(
+                update(staging.purchases)
+                .where(_STAGED.n == later.c.n)
+                .values(ordinal=later.c.place)
+            )
+
+    def _continue_ordinals(self, piece: Slice) -> None:
+        """Count equal rows in the part of the file that was read before.
+
+        Only where an equal row is known at all is that part read again.
+        """
+        first = _STAGED.external_id + literal("-1")
+        known = exists(
+            select(Purchase.id).where(
+                Purchase.source == self.form.source, Purchase.external_id == first
+            )
+        )
+        waits = exists(
+            select(RejectedRow.id).where(
+                waiting_condition(self.form.source), RejectedRow.external_id == first
+            )
+        )
+        equal = set(
+            self.connection.scalars(select(_STAGED.external_id).distinct().where(known | waits))
+        )
+        if not equal:
+            return
+        before = Counter(one for one in self._earlier_ids(piece) if one in equal)
+        if before:
+            self.connection.execute(
+                update(staging.purchases)
+                .where(_STAGED.external_id == bindparam("equal"))
+                .values(ordinal=_STAGED.ordinal + bindparam("before")),
+                [{"equal": one, "before": count} for one, count in before.items()],
+            )
+
+    def _earlier_ids(self, piece: Slice) -> Iterator[str]:
+        read = purchase_reader(self.form)
+        for row in piece.earlier_rows():
+            if isinstance(row, BadRow):
+                continue
+            try:
+                yield str(read(*row)[1])
+            except BadRow:
+                continue
+
+    def _apply(self, taken: Taken, rejects: Rejects) -> None:
+        """Put the staged rows into the tables, and keep the customers' sums."""
+        waiting = self.connection.execute(
+            select(func.count()).select_from(staging.purchases)
+        ).scalar_one()
+        last_id = self.connection.execute(
+            select(func.coalesce(func.max(Purchase.id), 0))
+        ).scalar_one()
+        taken.added = self._insert()
+        if taken.added < waiting:
+            if self.makes_customers:
+                if self._make_customers():
+                    taken.added += self._insert()
+            else:
+                self._reject_unknown(rejects)
+        if taken.added:
+            self._add_up(last_id)
+        if taken.added < waiting:
+            taken.changed = self._correct()
+
+    def _final_id(self) -> ColumnElement[str]:
+        if self.form.has_ids:
+            return _STAGED.external_id
+        return _STAGED.external_id + literal("-") + cast(_STAGED.ordinal, String)
+
+    def _insert(self) -> int:
+        """Insert purchases whose customer is known; gives how many were new."""
+        filled = (*_FILLED, *self.form.optional)
+        rows = (
+            select(
+                literal(self.form.source),
+                self._final_id(),
+                SourceCustomer.customer_id,
+                literal(self.now, Purchase.first_seen_at.type),
+                *(_STAGED[name] for name in filled),
+            )
+            .select_from(staging.purchases)
+            .join(
+                SourceCustomer,
+                (SourceCustomer.source == self.form.source)
+                & (SourceCustomer.external_id == _STAGED.customer),
+            )
+            .where(true())
+        )
+        statement = INSERTS[self.connection.dialect.name](Purchase).from_select(
+            ["source", "external_id", "customer_id", "first_seen_at", *filled], rows
+        )
+        return self._count(
+            statement.on_conflict_do_nothing(index_elements=["source", "external_id"])
+        )
+
+    def _count(self, statement: Any) -> int:
+        # The count of an INSERT ... SELECT is kept only on request.
+        result = self.connection.execute(statement.execution_options(preserve_rowcount=True))
+        return int(result.rowcount)
+
+    def _unknown(self) -> ColumnElement[bool]:
+        return ~exists(
+            select(SourceCustomer.id).where(
+                SourceCustomer.source == self.form.source,
+                SourceCustomer.external_id == _STAGED.customer,
+            )
+        )
+
+    def _make_customers(self) -> int:
+        """Make the customers that only their purchases name, without a name of their own."""
+        new = staging.new_customers
+        with staged(self.connection, new):
+            names = select(_STAGED.customer).distinct().where(self._unknown()).subquery()
+            numbered = select(func.row_number().over(order_by=names.c.customer), names.c.customer)
+            made = self._count(insert(new).from_select(["seq", "external_id"], numbered))
+            if not made:
+                return 0
+            base = next_ids(self.connection, "customers", select(literal(made)))
+            now = literal(self.now, Customer.changed_at.type)
+            customer_id = (new.c.seq + base).label("id")
+            self.connection.execute(
+                insert(Customer).from_select(
+                    ["id", "first_seen_at", "changed_at"],
+                    select(customer_id, now, now),
+                    include_defaults=True,
+                )
+            )
+            self.connection.execute(
+                insert(SourceCustomer).from_select(
+                    ["source", "external_id", "customer_id", "row_hash", "pulled_at"],
+                    select(
+                        literal(self.form.source),
+                        new.c.external_id,
+                        customer_id,
+                        literal(""),
+                        now,
+                    ),
+                )
+            )
+        return made
+
+    def _reject_unknown(self, rejects: Rejects) -> None:
+        """Keep purchases of customers that are not known yet; they are taken when these are."""
+        rows = select(staging.purchases, self._final_id().label("final_id"))
+        last = -1
+        while True:
+            batch = self.connection.execute(
+                rows.where(self._unknown(), _STAGED.n > last).order_by(_STAGED.n).limit(BATCH)
+            ).all()
+            for row in batch:
+                rejects.add(
+                    row.n,
+                    "customer is not known; it will be taken when its customer is",
+                    _written(row),
+                    external_id=row.final_id,
+                    waits_for=row.customer,
+                )
+            rejects.flush()
+            if len(batch) < BATCH:
+                return
+            last = batch[-1].n
+
+    def _add_up(self, last_id: int) -> None:
+        """Add the new purchases to their customers' sums."""
+        new = (Purchase.id > last_id) & (Purchase.source == self.form.source)
+        sums = purchase_sums(self.form.currency, new).c
+        self.session.execute(
+            update(Customer)
+            .where(Customer.id == sums.customer_id)
+            .values(
+                purchase_count=Customer.purchase_count + sums.sales,
+                spent=Customer.spent + sums.spent,
+                first_purchased_at=_first(Customer.first_purchased_at, sums.first_at),
+                last_purchased_at=_last(Customer.last_purchased_at, sums.last_at),
+                last_purchased_on=_last(Customer.last_purchased_on, sums.last_on),
+                changed_at=self.now,
+            )
+            .execution_options(synchronize_session=False)
+        )
+
+    def _correct(self) -> int:
+        """Correct purchases that are known and changed; gives how many."""
+        filled = (*_FILLED, *self.form.optional)
+        same = (Purchase.source == self.form.source) & (Purchase.external_id == self._final_id())
+        columns = {name: getattr(Purchase, name) for name in filled}
+        differs = or_(
+            Purchase.customer_id != SourceCustomer.customer_id,
+            *(column.is_distinct_from(_STAGED[name]) for name, column in columns.items()),
+        )
+        changed = (
+            select(Purchase.id, Purchase.customer_id)
+            .select_from(staging.purchases)
+            .join(Purchase, same)
+            .join(
+                SourceCustomer,
+                (SourceCustomer.source == self.form.source)
+                & (SourceCustomer.external_id == _STAGED.customer),
+            )
+            .where(differs)
+        )
+        corrected = staging.corrected.c
+        count = self._count(
+            insert(staging.corrected).from_select(["purchase_id", "customer_id"], changed)
+        )
+        if not count:
+            return 0
+        self.session.execute(
+            update(Purchase)
+            .where(
+                same,
+                Purchase.id.in_(select(corrected.purchase_id)),
+                SourceCustomer.source == self.form.source,
+                SourceCustomer.external_id == _STAGED.customer,
+            )
+            .values(
+                customer_id=SourceCustomer.customer_id, **{name: _STAGED[name] for name in filled}
+            )
+            .execution_options(synchronize_session=False)
+        )
+        theirs = select(corrected.customer_id).union(
+            select(Purchase.customer_id).where(Purchase.id.in_(select(corrected.purchase_id)))
+        )
+        touched = select(Customer.id).where(Customer.id.in_(theirs))
+        recompute_sums(self.session, touched, currency=self.form.currency)
+        self.session.execute(
+            update(Customer)
+            .where(Customer.id.in_(touched))
+            .values(changed_at=self.now)
+            .execution_options(synchronize_session=False)
+        )
+        return count
+
+
+def _first(mine: Any, theirs: Any) -> ColumnElement[Any]:
+    return case((mine.is_(None) | (theirs < mine), theirs), else_=mine)
+
+
+def _last(mine: Any, theirs: Any) -> ColumnElement[Any]:
+    return case((mine.is_(None) | (theirs > mine), theirs), else_=mine)
+
+
+def _written(row: Any) -> dict[str, str]:
+    """Give a staged row as a file would hold it, so that it can be read again."""
+    at = row.purchased_on.isoformat() if row.is_date_only else row.purchased_at.isoformat()
+    values = {
+        "external_id": row.final_id,
+        "customer": row.customer,
+        "purchased_at": at,
+        "amount": str(row.amount),
+        "currency": row.currency,
+        "kind": row.kind,
+    }
+    extra = {name: getattr(row, column) for name, column in OPTIONAL.items()}
+    return values | {name: value for name, value in extra.items() if value is not None}
+
+
+WAITING_NAMES: Final = (
+    "external_id",
+    "customer",
+    "purchased_at",
+    "amount",
+    "currency",
+    "kind",
+    *OPTIONAL,
+)
+
+
+@dataclass(slots=True)
+class Waiting:
+    """Rejected purchases whose customer is known by now."""
+
+    connection: Connection
+    source: str
+
+    path = "waiting"
+    is_whole = False
+    first_line = 0
+
+    def names(self) -> Sequence[str]:
+        """Give all names that such a row may have."""
+        return WAITING_NAMES
+
+    def rows(self) -> Iterator[Row | BadRow]:
+        """Give the rows as they were kept."""
+        known = exists(
+            select(SourceCustomer.id).where(
+                SourceCustomer.source == self.source,
+                SourceCustomer.external_id == RejectedRow.waits_for,
+            )
+        )
+        last = 0
+        rows = select(RejectedRow.id, RejectedRow.row).order_by(RejectedRow.id).limit(BATCH)
+        while True:
+            batch = self.connection.execute(
+                rows.where(waiting_condition(self.source), known, RejectedRow.id > last)
+            ).all()
+            for row in batch:
+                yield row.id, [str(row.row.get(name, "")) for name in WAITING_NAMES]
+            if len(batch) < BATCH:
+                return
+            last = batch[-1].id
+
+    def earlier_rows(self) -> Iterator[Row | BadRow]:
+        """Give nothing: their ids are settled."""
+        return iter(())
+
+    def progress(self) -> tuple[int, int]:
+        """Give nothing: they are few."""
+        return 0, 0
+
+    def mark(self, now: datetime) -> Mark:
+        """Give nothing to remember."""
+        return Mark(pulled_at=now)
+
+
+def any_waiting(connection: Connection, source: str) -> bool:
+    """Say whether purchases wait whose customers are known by now."""
+    found = select(RejectedRow.id).where(
+        waiting_condition(source),
+        exists(
+            select(SourceCustomer.id).where(
+                SourceCustomer.source == source,
+                SourceCustomer.external_id == RejectedRow.waits_for,
+            )
+        ),
+    )
+    return connection.execute(found.limit(1)).first() is not None
