@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import Engine, make_url
 from sqlalchemy.orm import Session
 
+from tests.left_out import pytest_unconfigure  # noqa: F401 - pytest finds the hook here
 from winback.database.engine import make_engine, open_database
 from winback.states import Mode
 
