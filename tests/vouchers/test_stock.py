@@ -186,5 +186,5 @@ def test_an_offer_without_any_code_is_listed(session: Session, now: datetime) ->
     fill(session, campaign, now=now, rng=seeded(), home=Path())
     (orphan,) = stock(session, [], now=now, must_be_exported=False)
 
-    assert (empty.offer, empty.free, empty.is_low) == ("welcome", 0, True)
+    assert (empty.offer, empty.free, empty.is_low) == ("welcome", 0, False)
     assert (orphan.free, orphan.is_low) == (10, False)

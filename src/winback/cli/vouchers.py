@@ -46,12 +46,8 @@ def _stock(context: typer.Context, as_of: AsOf = None, as_json: AsJson = False) 
     from winback.vouchers.stock import stock
 
     with opened(as_of, writes=False) as (business, now), Session(business.engine) as session:
-        lines = stock(
-            session,
-            business.campaigns,
-            now=now,
-            must_be_exported=business.settings.mode is not Mode.SANDBOX,
-        )
+        must_be_exported = business.settings.mode is not Mode.SANDBOX
+        lines = stock(session, business.campaigns, now=now, must_be_exported=must_be_exported)
     if as_json:
         print_json({"vouchers": [asdict(line) for line in lines]})
         return
@@ -71,7 +67,8 @@ def _stock(context: typer.Context, as_of: AsOf = None, as_json: AsJson = False) 
     )
     for line in lines:
         if line.is_low:
-            say(f"{line.campaign}/{line.offer} runs low: {_remedy(line.free, line.usable)}")
+            remedy = _remedy(line.free, line.usable, must_be_exported=must_be_exported)
+            say(f"{line.campaign}/{line.offer} runs low: {remedy}")
 
 
 def _export(
@@ -204,9 +201,9 @@ def _known(business: "Business", campaign: str | None, offer: str | None) -> Non
         raise ConfigError(f"there is no offer {offer!r}; {nearest(offer, offers)}")
 
 
-def _remedy(free: int, usable: int) -> str:
-    if free > usable:
-        return "tell the shop the new codes with winback voucher export"
+def _remedy(free: int, usable: int, *, must_be_exported: bool) -> str:
+    if free > usable or (must_be_exported and not free):
+        return "tell the shop new codes with winback voucher export --new"
     return "raise codes in the campaign file, or import more"
 
 

@@ -2,7 +2,7 @@
 
 import csv
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any, Final
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
+from winback.campaign.offers import Offer
 from winback.campaign.schema import Campaign
 from winback.database.tables import SourceWatermark, Voucher
 from winback.errors import FileMistakes, Mistake
@@ -159,8 +160,8 @@ def stock(
 
     ``must_be_exported`` is true in modes test and live.
     """
-    limits = {
-        (campaign.campaign, name): offer.codes
+    offers = {
+        (campaign.campaign, name): offer
         for campaign in campaigns
         for name, offer in campaign.offers.items()
     }
@@ -169,17 +170,31 @@ def stock(
         for row in session.execute(_counts(now, must_be_exported=must_be_exported))
     }
     lines = []
-    for key in sorted(limits.keys() | counted.keys()):
+    for key in sorted(offers.keys() | counted.keys()):
         row = counted.get(key)
         numbers: dict[str, Any] = {name: getattr(row, name, 0) for name in _COUNTED}
-        week = getattr(row, "given_lately", 0)
-        total = sum(numbers[state] for state in VoucherState)
-        is_low = key in limits and (
-            numbers["usable"] < week or numbers["usable"] * LOW_SHARE < (limits[key] or total)
+        campaign, name = key
+        is_low = key in offers and _is_low(
+            offers[key],
+            numbers,
+            given_lately=getattr(row, "given_lately", 0),
+            must_be_exported=must_be_exported,
         )
-        campaign, offer = key
-        lines.append(StockLine(campaign=campaign, offer=offer, is_low=is_low, **numbers))
+        lines.append(StockLine(campaign=campaign, offer=name, is_low=is_low, **numbers))
     return tuple(lines)
+
+
+def _is_low(
+    offer: Offer, numbers: Mapping[str, int], *, given_lately: int, must_be_exported: bool
+) -> bool:
+    if offer.has_no_limit and not must_be_exported:
+        return False
+    made = sum(numbers[state] for state in VoucherState)
+    ready = numbers["usable"]
+    if offer.codes is not None and not must_be_exported:
+        # What is not made yet is made with the next send.
+        ready += max(offer.codes - made, 0)
+    return not ready or ready < given_lately or ready * LOW_SHARE < (offer.codes or made)
 
 
 def _counts(now: datetime, *, must_be_exported: bool) -> Select[Any]:
