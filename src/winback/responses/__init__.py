@@ -1,0 +1,1 @@
+"""What people and providers report, stored raw, read once, and acted on: stop or step up."""

@@ -1,0 +1,137 @@
+"""What each kind of event makes us do: the table of responses, from the outside in."""
+
+from typing import Final
+
+from sqlalchemy import update
+
+from winback.database.tables import Message
+from winback.delivery.news import apply_news
+from winback.enrollment.progress import speed_up_after_click
+from winback.responses.addresses import lose_address
+from winback.responses.clicks import is_our_page, why_no_human_click
+from winback.responses.hand import Hand
+from winback.responses.hearing import Heard
+from winback.responses.matching import Matched
+from winback.responses.reasons import give_reason
+from winback.responses.replies import hear_reply
+from winback.responses.stopping import say_no
+from winback.states import Channel, EventKind, SuppressionReason
+
+NEWS: Final = frozenset(
+    {
+        EventKind.ACCEPTED,
+        EventKind.DELIVERED,
+        EventKind.DEFERRED,
+        EventKind.BOUNCED,
+        EventKind.BLOCKED,
+        EventKind.DROPPED,
+        EventKind.FAILED,
+    }
+)
+"""What became of a message."""
+NOS: Final = frozenset(
+    {
+        SuppressionReason.UNSUBSCRIBED,
+        SuppressionReason.STOPPED,
+        SuppressionReason.COMPLAINED,
+    }
+)
+"""What a person said; the other reasons are about an address."""
+
+
+def act(hand: Hand, matched: Matched, event: Heard) -> None:
+    """Do what an event asks for; safe to repeat, whatever came before or after it."""
+    if event.kind in NEWS and matched.message is not None:
+        apply_news(
+            hand.session,
+            matched.message.id,
+            event.kind,
+            at=event.at,
+            code=event.code,
+            reason=event.reason,
+            provider_message_id=event.provider_message_id,
+        )
+    if event.suppression in NOS:
+        say_no(hand, matched, event, event.suppression, channel=_narrowed(event))
+    elif event.suppression is not None:
+        lose_address(hand, matched, event, event.suppression)
+    match event.kind:
+        case EventKind.OPENED:
+            _opened(hand, matched, event)
+        case EventKind.CLICKED:
+            _clicked(hand, matched, event)
+        case EventKind.REASON_GIVEN:
+            give_reason(hand, matched, event)
+        case EventKind.REPLIED:
+            hear_reply(hand, matched, event)
+
+
+def _narrowed(event: Heard) -> Channel | None:
+    """Give the one channel that was stopped on the preferences page, if only one was."""
+    choice = event.extra.get("choice") if event.origin == "page" else None
+    return Channel(choice) if choice in (Channel.EMAIL, Channel.SMS) else None
+
+
+def _opened(hand: Hand, matched: Matched, event: Heard) -> None:
+    """Keep the first open that no machine made; recorded, and nothing more."""
+    if matched.message is None or event.is_machine:
+        return
+    hand.session.execute(
+        update(Message)
+        .where(Message.id == matched.message.id, Message.opened_at.is_(None))
+        .values(opened_at=event.at)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _clicked(hand: Hand, matched: Matched, event: Heard) -> None:
+    """Let the next step come sooner after a person's click; it never converts (SEC-12)."""
+    message = matched.message
+    if message is None or is_our_page(event.url, hand.business.settings.base_url):
+        return
+    filtered = why_no_human_click(
+        user_agent=_user_agent(event), clicked_at=event.at, sent_at=message.claimed_at
+    )
+    if filtered is not None or event.is_machine:
+        hand.note(
+            f"click:{event.event_id}",
+            customer_id=message.customer_id,
+            kind="click",
+            action=f"filtered: {filtered or 'a machine'}",
+            at=event.at,
+            enrollment_id=message.enrollment_id,
+            message_id=message.id,
+            event_id=event.event_id,
+        )
+        return
+    first = hand.note(
+        f"click:human:{message.id}",
+        customer_id=message.customer_id,
+        kind="click",
+        action="sooner",
+        at=event.at,
+        enrollment_id=message.enrollment_id,
+        message_id=message.id,
+        event_id=event.event_id,
+    )
+    if not first:
+        return
+    hand.count("clicks")
+    hand.session.execute(
+        update(Message)
+        .where(Message.id == message.id, Message.clicked_at.is_(None))
+        .values(clicked_at=event.at)
+        .execution_options(synchronize_session=False)
+    )
+    speed_up_after_click(
+        hand.session,
+        message.enrollment_id,
+        clicked_at=event.at,
+        now=hand.now,
+        zone=hand.business.zone,
+    )
+
+
+def _user_agent(event: Heard) -> str | None:
+    given = event.extra.get("user_agent", event.extra.get("useragent"))
+    return None if given is None else str(given)

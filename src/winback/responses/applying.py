@@ -1,0 +1,145 @@
+"""Apply stored events, in order and in batches; each in a savepoint of its own.
+
+One that cannot be read is dead: kept with its error, for replay, and in nobody's way. What the
+database itself refuses (a lock, a lost connection) is no fault of the event: it waits.
+"""
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import bindparam, select, update
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from winback.business import Business
+from winback.database.tables import Event
+from winback.responses.acting import act
+from winback.responses.hand import Hand, RespondCounts
+from winback.responses.hearing import Heard, hear
+from winback.responses.matching import Matched, match_all
+from winback.responses.purchases import follow_purchases
+from winback.states import EventState
+
+__all__ = ["RespondCounts", "apply_events", "respond"]
+
+logger = logging.getLogger(__name__)
+BATCH: Final = 200
+_LONGEST_ERROR: Final = 500
+
+
+def respond(business: Business, now: datetime) -> RespondCounts:
+    """Sweep: waiting events, then purchases and redemptions that are new. Safe to repeat."""
+    counts = apply_events(business, now)
+    with Session(business.engine) as session, session.begin():
+        hand = Hand(session, business, now)
+        follow_purchases(hand)
+        return counts + hand.counted()
+
+
+def apply_events(
+    business: Business, now: datetime, *, ids: Sequence[int] | None = None
+) -> RespondCounts:
+    """Apply waiting events, all or those of ``ids``; each batch is one transaction."""
+    counts = RespondCounts()
+    after = 0
+    while True:
+        with Session(business.engine) as session, session.begin():
+            hand = Hand(session, business, now)
+            last = _apply_batch(hand, ids, after)
+            counts += hand.counted()
+        if last is None:
+            return counts
+        after = last
+
+
+def _apply_batch(hand: Hand, ids: Sequence[int] | None, after: int) -> int | None:
+    """Apply one batch; gives the last id it looked at, None when nothing waited."""
+    waiting = (
+        select(Event)
+        .where(Event.state == EventState.RECEIVED, Event.id > after)
+        .order_by(Event.id)
+        .limit(BATCH)
+        # Two appliers at once share the work on PostgreSQL; on SQLite one waits for the other.
+        .with_for_update(skip_locked=True)
+    )
+    if ids is not None:
+        wanted = [one for one in ids if one > after][:BATCH]
+        waiting = waiting.where(Event.id.in_(wanted))
+    rows = hand.session.scalars(waiting).all()
+    if not rows:
+        return None
+    heard = [(row.id, _read(row)) for row in rows]
+    readable = [one for _, one in heard if isinstance(one, Heard)]
+    matched = dict(
+        zip(
+            (one.event_id for one in readable),
+            match_all(hand.session, readable, secret=hand.business.secret),
+            strict=True,
+        )
+    )
+    settled = [
+        _settled(hand, event_id, one, matched.get(event_id, Matched())) for event_id, one in heard
+    ]
+    hand.session.flush()
+    # On the connection: the ORM takes a list of parameters for updates by primary key.
+    hand.session.connection().execute(_SETTLE, settled)
+    hand.session.expire_all()
+    return rows[-1].id
+
+
+_SETTLE: Final = (
+    update(Event)
+    .where(Event.__table__.c.id == bindparam("event_id"))
+    .values(
+        state=bindparam("new_state"),
+        kind=bindparam("new_kind"),
+        occurred_at=bindparam("new_occurred_at"),
+        message_id=bindparam("new_message_id"),
+        error=bindparam("new_error"),
+        applied_at=bindparam("new_applied_at"),
+    )
+)
+
+
+def _read(row: Event) -> Heard | str:
+    try:
+        return hear(row)
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with one event is its own affair
+        return _told(error)
+
+
+def _settled(hand: Hand, event_id: int, one: Heard | str, matched: Matched) -> dict[str, Any]:
+    error = one if isinstance(one, str) else _try(hand, one, matched)
+    if error:
+        logger.warning("event %d cannot be applied; kept as dead", event_id)
+    hand.count("dead" if error else "events")
+    heard = one if isinstance(one, Heard) else None
+    return {
+        "event_id": event_id,
+        "new_state": EventState.DEAD if error else EventState.APPLIED,
+        "new_kind": heard.kind if heard else None,
+        "new_occurred_at": heard.at if heard else None,
+        "new_message_id": matched.message.id if matched.message else None,
+        "new_error": error,
+        "new_applied_at": hand.now,
+    }
+
+
+def _try(hand: Hand, heard: Heard, matched: Matched) -> str:
+    counted = hand.counts.copy()
+    try:
+        with hand.session.begin_nested():
+            act(hand, matched, heard)
+    except OperationalError:
+        raise
+    except Exception as error:  # noqa: BLE001 - one poisoned event must not stop the others
+        hand.counts.clear()
+        hand.counts.update(counted)
+        return _told(error)
+    return ""
+
+
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:_LONGEST_ERROR]

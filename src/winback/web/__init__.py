@@ -1,0 +1,1 @@
+"""Webhooks in, and the public pages that messages link to."""
