@@ -25,7 +25,7 @@ from winback.messages.sample import (
     sample_voucher,
 )
 from winback.messages.segments import count_segments, not_in_gsm
-from winback.messages.templates import Compiled, PublishedTemplate, Rendered
+from winback.messages.templates import Compiled, Rendered
 from winback.messages.variables import names_used
 from winback.messages.word_rules import (
     FileText,
@@ -107,9 +107,10 @@ def _not_rendered(
     compiled: Compiled, texts: Sequence[FileText], position: Position, wrong: TemplateError
 ) -> Mistake:
     shown_as = compiled.source.shown_as
+    is_of_nothing = "None" in str(wrong) or "not known" in str(wrong)
     for text in texts:
         found = re.search(r"\bvoucher\b", text.text)
-        if found and not position.may_have_voucher:
+        if found and is_of_nothing and not position.may_have_voucher:
             return Mistake(
                 text.shown_as,
                 text.line_at(found.start()),
@@ -200,19 +201,6 @@ def _dry(
     compiled: Compiled, position: Position, *, facts: Facts, customer: CustomerView
 ) -> Rendered:
     source = compiled.source
-    stand_in = PublishedTemplate(
-        id=0,
-        campaign=source.campaign,
-        template=source.template,
-        channel=source.channel,
-        locale=source.locale,
-        variant=source.variant,
-        language=compiled.language,
-        subject=compiled.subject,
-        preheader=compiled.preheader,
-        html=compiled.html,
-        text=compiled.text,
-    )
     context = sample_context(
         facts.plain(),
         customer=customer,
@@ -221,4 +209,4 @@ def _dry(
         voucher=sample_voucher() if position.may_have_voucher else None,
         is_short=source.channel is Channel.SMS,
     )
-    return render(stand_in, context)
+    return render(compiled.unpublished(), context)

@@ -110,7 +110,8 @@ class _Check(_Walk):
         words = WORD.sub("", data).strip()
         holds = self.is_within((*HOLDS_HTML, "mj-title", "mj-preview", "mj-style"))
         if words and not holds:
-            self.say(f"text outside of mj-text: {words[:30]!r}", "put it into an <mj-text>")
+            line = self.getpos()[0] + data[: len(data) - len(data.lstrip())].count("\n")
+            self.say(f"text outside of mj-text: {words[:30]!r}", "put it into an <mj-text>", line)
 
     def finish(self) -> list[Mistake]:
         for name, line in self.open:

@@ -37,19 +37,6 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Compiled:
-    """A template after MJML and CSS inlining, with its Jinja tags back in place."""
-
-    source: Source
-    subject: str
-    preheader: str
-    html: str
-    text: str
-    language: str
-    content_hash: str
-
-
-@dataclass(frozen=True, slots=True)
 class PublishedTemplate:
     """A template version as stored: what a message is rendered from, now and in ten years."""
 
@@ -64,6 +51,35 @@ class PublishedTemplate:
     preheader: str
     html: str
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A template after MJML and CSS inlining, with its Jinja tags back in place."""
+
+    source: Source
+    subject: str
+    preheader: str
+    html: str
+    text: str
+    language: str
+    content_hash: str
+
+    def unpublished(self) -> PublishedTemplate:
+        """Give it in the form that is rendered, under no id: dry renderings and previews."""
+        return PublishedTemplate(
+            id=0,
+            campaign=self.source.campaign,
+            template=self.source.template,
+            channel=self.source.channel,
+            locale=self.source.locale,
+            variant=self.source.variant,
+            language=self.language,
+            subject=self.subject,
+            preheader=self.preheader,
+            html=self.html,
+            text=self.text,
+        )
 
 
 @dataclass(frozen=True, slots=True)
