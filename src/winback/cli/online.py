@@ -3,7 +3,7 @@
 Every part answers for itself with a sentence; one that fails keeps no other from being asked.
 """
 
-import base64
+import asyncio
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,11 +15,10 @@ from urllib.request import Request, urlopen
 import dns.exception
 import dns.resolver
 
+from winback.providers.checking import check_credentials
 from winback.settings import Environment, Settings
 
 _PATIENCE_SECONDS: Final = 10
-_SENDGRID: Final = "https://api.sendgrid.com"
-_TWILIO: Final = "https://api.twilio.com"
 _SELECTORS: Final = ("s1", "s2")
 """The DKIM selectors of SendGrid's domain authentication (checked 2026-03)."""
 _REPLIES_GO_TO: Final = "mx.sendgrid.net"
@@ -38,7 +37,7 @@ class Part:
 
 
 class _Unreachable(Exception):
-    """Nothing answered; the text says what happened, without keys."""
+    """Nothing answered; the text says what happened."""
 
 
 def look_outside(
@@ -48,8 +47,7 @@ def look_outside(
     resolve = resolve or _resolve
     domain = settings.sender.email.address.rsplit("@", 1)[1]
     return [
-        _sendgrid_key(environment),
-        *([_twilio_key(environment)] if settings.sender.sms else []),
+        *_keys(settings, environment),
         *_dns(domain, resolve),
         _webhooks(settings, environment),
         _reply_route(settings, resolve),
@@ -57,38 +55,17 @@ def look_outside(
     ]
 
 
-def _sendgrid_key(environment: Environment) -> Part:
-    what = "SendGrid key"
-    if environment.sendgrid_api_key is None:
-        return Part(what, is_ok=False, says="SENDGRID_API_KEY is not set")
-    url = f"{(environment.sendgrid_url or _SENDGRID).rstrip('/')}/v3/scopes"
-    bearer = f"Bearer {environment.sendgrid_api_key.get_secret_value()}"
-    try:
-        status, body = _get(url, {"Authorization": bearer})
-    except _Unreachable as why:
-        return Part(what, is_ok=False, says=str(why))
-    if status != 200:  # noqa: PLR2004 - HTTP's word for yes
-        return Part(what, is_ok=False, says=f"refused ({status}); make a new key")
-    if "mail.send" not in (body or {}).get("scopes", []):
-        return Part(what, is_ok=False, says="it may not send; give it the scope mail.send")
-    return Part(what, is_ok=True, says="it may send mails")
-
-
-def _twilio_key(environment: Environment) -> Part:
-    what = "Twilio key"
-    sid, tokens = environment.twilio_account_sid, environment.twilio_auth_tokens
-    if sid is None or not tokens:
-        return Part(what, is_ok=False, says="set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN")
-    url = f"{(environment.twilio_url or _TWILIO).rstrip('/')}/2010-04-01/Accounts/{sid}.json"
-    pair = base64.b64encode(f"{sid}:{tokens[0].get_secret_value()}".encode()).decode()
-    try:
-        status, body = _get(url, {"Authorization": f"Basic {pair}"})
-    except _Unreachable as why:
-        return Part(what, is_ok=False, says=str(why))
-    if status != 200:  # noqa: PLR2004 - HTTP's word for yes
-        return Part(what, is_ok=False, says=f"refused ({status}); look at sid and token")
-    state = (body or {}).get("status", "unknown")
-    return Part(what, is_ok=state == "active", says=f"the account is {state}")
+def _keys(settings: Settings, environment: Environment) -> Iterator[Part]:
+    checks = {check.provider: check for check in asyncio.run(check_credentials(environment))}
+    wanted = {"SendGrid": "SENDGRID_API_KEY"}
+    if settings.sender.sms is not None:
+        wanted["Twilio"] = "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN"
+    for provider, names in wanted.items():
+        what = f"{provider} key"
+        if check := checks.get(provider):
+            yield Part(what, is_ok=check.is_ok, says=check.sentence)
+        else:
+            yield Part(what, is_ok=False, says=f"set {names} in the environment")
 
 
 def _dns(domain: str, resolve: Resolve) -> Iterator[Part]:
@@ -132,7 +109,7 @@ def _webhooks(settings: Settings, environment: Environment) -> Part:
         return Part(what, is_ok=False, says=says)
     url = f"{settings.base_url}/health"
     try:
-        status, _ = _get(url, {})
+        status, _ = _get(url)
     except _Unreachable as why:
         return Part(what, is_ok=False, says=f"{why}; is winback serve running there?")
     is_ok = status == 200  # noqa: PLR2004 - HTTP's word for yes
@@ -157,9 +134,7 @@ def _schedules(environment: Environment) -> Part:
         return Part(what, is_ok=False, says=says)
     wanted = {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}}
     try:
-        status, count = _get(
-            f"{environment.prefect_api_url.rstrip('/')}/flow_runs/count", {}, wanted
-        )
+        status, count = _get(f"{environment.prefect_api_url.rstrip('/')}/flow_runs/count", wanted)
     except _Unreachable as why:
         return Part(what, is_ok=False, says=str(why))
     if status != 200 or not isinstance(count, int):  # noqa: PLR2004 - HTTP's word for yes
@@ -168,13 +143,13 @@ def _schedules(environment: Environment) -> Part:
     return Part(what, is_ok=count > 0, says=says)
 
 
-def _get(url: str, headers: dict[str, str], posted: Any = None) -> tuple[int, Any]:
+def _get(url: str, posted: Any = None) -> tuple[int, Any]:
     """Ask one address; give its status and its JSON, None where it sent none.
 
-    Raises _Unreachable with the host and the reason, never with a key.
+    Raises _Unreachable with the host and the reason.
     """
     body = None if posted is None else json.dumps(posted).encode()
-    headers = headers | {"Accept": "application/json", "Content-Type": "application/json"}
+    headers = {"Accept": "application/json", "Content-Type": "application/json"}
     host = urlsplit(url).netloc
     try:
         request = Request(url, data=body, headers=headers)  # noqa: S310 - the operator's setting
