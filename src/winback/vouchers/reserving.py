@@ -197,6 +197,11 @@ def release(session: Session, enrollment_id: int, now: datetime) -> int:
     return _release(session, Voucher.enrollment_id == enrollment_id, now)
 
 
+def release_many(session: Session, enrollment_ids: Sequence[int], now: datetime) -> int:
+    """Free what these ended enrollments reserved and never sent, as ``release``."""
+    return _release(session, Voucher.enrollment_id.in_(enrollment_ids), now)
+
+
 def release_ended(session: Session, now: datetime) -> int:
     """Free every code that an ended enrollment still holds without need; give how many."""
     open_ones = select(Enrollment.id).where(Enrollment.state.in_(OPEN_ENROLLMENTS))
