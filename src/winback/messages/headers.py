@@ -1,8 +1,11 @@
 """The header fields of a mail that offer the way out (RFC 8058), and the guard of all of them."""
 
-import unicodedata
+import re
+from typing import Final
 
 from winback.errors import TemplateError
+
+_BREAKS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def email_headers(unsubscribe_url: str, unsubscribe_mailto: str | None = None) -> dict[str, str]:
@@ -26,6 +29,6 @@ def one_line(value: str, what: str) -> str:
     A line break would end the field and begin another one: a name from a source could add
     recipients (FACTS.md SEC-7). The value itself is kept out of the sentence.
     """
-    if any(unicodedata.category(character) in ("Cc", "Zl", "Zp") for character in value):
+    if _BREAKS.search(value):
         raise TemplateError(f"the {what} holds a line break or a control character")
     return value

@@ -1,6 +1,5 @@
 """Make one message's words from a published template and a context: only Jinja runs here."""
 
-import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -20,8 +19,6 @@ MAX_OUTPUT: Final = 200_000
 MAX_TEXT: Final = 1_600
 """Characters of an SMS, as the provider takes them."""
 _WRONG_VALUES: Final = (ArithmeticError, AssertionError, LookupError, TypeError, ValueError)
-_BLANK_LINES: Final = re.compile(r"[ \t]*\n(?:[ \t]*\n){2,}")
-_LINE_TAILS: Final = re.compile(r"[ \t]+(?=\n|$)")
 
 
 def render(published: PublishedTemplate, context: Mapping[str, Any]) -> Rendered:
@@ -44,13 +41,17 @@ def render(published: PublishedTemplate, context: Mapping[str, Any]) -> Rendered
 
 def tidy(text: str) -> str:
     """Give a text without blanks at line ends and with at most one empty line in a row."""
-    return _BLANK_LINES.sub("\n\n", _LINE_TAILS.sub("", text)).strip() + "\n"
+    # Splitting is several times faster than a pattern that tries every blank.
+    text = "\n".join([line.rstrip() for line in text.split("\n")])
+    while "\n\n\n" in text:
+        text = text.replace("\n\n\n", "\n\n")
+    return text.strip() + "\n"
 
 
 def _in_order(values: Mapping[str, Any]) -> dict[str, Any]:
     # JSONB gives keys back in an order of its own: a loop over them must not depend on it.
     return {
-        key: _in_order(value) if isinstance(value, Mapping) else value
+        key: _in_order(value) if type(value) is dict else value
         for key, value in sorted(values.items())
     }
 

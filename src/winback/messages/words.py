@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Any
 
 from babel import Locale, UnknownLocaleError
@@ -20,25 +21,25 @@ LANGUAGE = "_language"
 @pass_context
 def day(context: Context, value: object) -> str:
     """Write a date in full: 12 March 2026."""
-    return format_date(_date(value), format="long", locale=_locale(context))
+    return _written(_date(value), "long", _locale(context))
 
 
 @pass_context
 def short_day(context: Context, value: object) -> str:
     """Write a date without its year: 12 March."""
-    return format_skeleton("MMMMd", _date(value), locale=_locale(context))
+    return _written(_date(value), "MMMMd", _locale(context))
 
 
 @pass_context
 def weekday(context: Context, value: object) -> str:
     """Write the day of the week: Thursday."""
-    return format_date(_date(value), format="EEEE", locale=_locale(context))
+    return _written(_date(value), "EEEE", _locale(context))
 
 
 @pass_context
 def month(context: Context, value: object) -> str:
     """Write month and year: March 2026."""
-    return format_skeleton("yMMMM", _date(value), locale=_locale(context))
+    return _written(_date(value), "yMMMM", _locale(context))
 
 
 @pass_context
@@ -52,29 +53,45 @@ def money(context: Context, value: object) -> str:
     return format_currency(amount, context["business"]["currency"], locale=_locale(context))
 
 
-def reader_locale(context: Mapping[str, Any], language: str) -> Locale:
+def reader_locale(context: Mapping[str, Any], language: str) -> str:
     """Give the locale for dates and money: the template's language as the reader's country says.
 
     A date in another language than the words around it would look like a mistake, so a reader's
     own locale counts only where it is of the template's language.
     """
+    return _best_locale(
+        language,
+        context["customer"]["locale"],
+        context["customer"]["country"],
+        home=context["business"]["country"],
+    )
+
+
+@lru_cache(maxsize=4096)
+def _best_locale(language: str, own: str, country: str, *, home: str) -> str:
     spoken = language.replace("_", "-").split("-")[0] or "en"
-    own = str(context["customer"]["locale"]).replace("-", "_")
-    regions = (context["customer"]["country"], context["business"]["country"])
+    own = own.replace("-", "_")
     wanted = [own] if own.split("_")[0].lower() == spoken and "_" in own else []
     wanted += [language.replace("-", "_")] if "-" in language or "_" in language else []
-    wanted += [f"{spoken}_{region}" for region in regions if region]
+    wanted += [f"{spoken}_{region}" for region in (country, home) if region]
     for name in (*wanted, spoken):
         try:
-            return Locale.parse(name)
+            return str(Locale.parse(name))
         except (ValueError, UnknownLocaleError):
             continue
-    return Locale("en")
+    return "en"
 
 
-def _locale(context: Context) -> Locale:
-    found = context[LANGUAGE]
-    return found if isinstance(found, Locale) else Locale("en")
+@lru_cache(maxsize=4096)
+def _written(value: date, form: str, locale: str) -> str:
+    # One day's messages carry few dates; writing one anew costs as much as half a mail.
+    if form in ("long", "EEEE"):
+        return format_date(value, format=form, locale=locale)
+    return format_skeleton(form, value, locale=locale)
+
+
+def _locale(context: Context) -> str:
+    return str(context[LANGUAGE])
 
 
 def _date(value: object) -> date:
