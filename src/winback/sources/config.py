@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, Field, SecretStr, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, StringConstraints
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -24,7 +24,17 @@ from winback.yaml_files import Place, Strict, check_values, line_of, nearest, re
 FILE: Final = "config/sources.yaml"
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
-Column = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+
+def _word(written: Any) -> Any:
+    if isinstance(written, bool):
+        # YAML 1.1 reads a bare no, yes, on or off as a flag.
+        raise ValueError("YAML reads this word as a flag: write it in quotes, as 'no'")
+    return str(written) if isinstance(written, int) else written
+
+
+Column = Annotated[
+    str, BeforeValidator(_word), StringConstraints(strip_whitespace=True, min_length=1)
+]
 """The name of a column as the file writes it."""
 
 

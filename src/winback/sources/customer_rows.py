@@ -82,20 +82,26 @@ def customer_reader(form: CustomerForm) -> Callable[[Mapping[str, str], str], Fr
         source_zone=form.source_zone, business_zone=form.business_zone, date_format=form.date_format
     )
 
+    texts = [name for name in TEXTS if name in form.names]
+    lists = [name for name in LISTS if name in form.names]
+    channels = [channel for channel in Channel if f"{channel}_consent" in form.names]
+    nothing: dict[str, Cell] = dict.fromkeys(FRESH_COLUMNS)
+    nothing |= dict.fromkeys(LISTS, "[]")
+
     def read(row: Mapping[str, str], place: str) -> Fresh:
         defects: list[str] = []
-        values: dict[str, Cell] = {}
-        for name in TEXTS:
-            values[name] = _clean(row.get(name, "")) or None
-        for name in LISTS:
-            found = _taken(read_list, row.get(name, ""), name, defects)
+        values = dict(nothing)
+        for name in texts:
+            values[name] = _clean(row[name]) or None
+        for name in lists:
+            found = _taken(read_list, row[name], name, defects)
             values[name] = json.dumps(found or [], ensure_ascii=False)
         country = _taken(_country, row.get("country", ""), "country", defects)
         values["country"] = country
         values["time_zone"] = _taken(_zone, row.get("time_zone", ""), "time_zone", defects)
         values["locale"] = _taken(_locale, row.get("locale", ""), "locale", defects)
         _read_addresses(row, values, defects, form=form, country=country or form.country)
-        for channel in Channel:
+        for channel in channels:
             _read_consent(row, values, defects, channel=channel, times=times, place=place)
         return Fresh(values, defects)
 
@@ -115,7 +121,6 @@ def _read_addresses(
     values["email_hash"] = address_hash(form.secret, Channel.EMAIL, email) if email else None
     read = partial(read_phone, country=country)
     phone = _taken(read, row.get("phone", ""), "phone", defects)
-    values["phone"], values["phone_channel"], values["phone_hash"] = None, None, None
     if phone:
         number, channel = phone
         values["phone"], values["phone_channel"] = number, channel.value
@@ -136,7 +141,7 @@ def _read_consent(
     at = None
     if written_at := row.get(f"{channel}_consent_at", ""):
         try:
-            at = times.read(written_at).at
+            at = times.read(written_at)[0]
         except AmbiguousDate as ambiguous:
             raise SourceError(
                 f"{place}: {channel}_consent_at holds {str(ambiguous)!r}, which may be day-month "

@@ -98,7 +98,9 @@ def purchase_reader(form: PurchaseForm) -> Callable[[int, Sequence[str]], Staged
     def read(line: int, values: Sequence[str]) -> StagedRow:
         what = "customer"
         try:
-            customer = _named(values[customer_place])
+            customer = values[customer_place].strip()
+            if not customer or "\0" in customer or len(customer) > _LONGEST_ID:
+                _refuse_name(customer)
             what = "purchased_at"
             at, on, is_date_only = read_time(values[at_place])
             what = "currency"
@@ -113,7 +115,9 @@ def purchase_reader(form: PurchaseForm) -> Callable[[int, Sequence[str]], Staged
                 kind, units = "refund", -abs(units)
             what = "external_id"
             if id_place is not None:
-                external_id = _named(values[id_place])
+                external_id = values[id_place].strip()
+                if not external_id or "\0" in external_id or len(external_id) > _LONGEST_ID:
+                    _refuse_name(external_id)
             else:
                 when = on if is_date_only else at
                 seed = f"{salt}\x1f{customer}\x1f{when}\x1f{units}\x1f{currency}"
@@ -139,15 +143,10 @@ def _refused(form: PurchaseForm, line: int, value: str) -> SourceError:
     )
 
 
-def _named(written: str) -> str:
-    name = written.strip()
+def _refuse_name(name: str) -> None:
     if not name:
         raise ValueError("is empty")
-    if len(name) > _LONGEST_ID:
-        raise ValueError("is too long")
-    if "\0" in name:
-        raise ValueError("holds a NUL")
-    return name
+    raise ValueError("holds a NUL" if "\0" in name else "is too long")
 
 
 def _currency(written: str) -> str:

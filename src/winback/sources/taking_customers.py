@@ -239,6 +239,7 @@ class TakingCustomers:
         if known:
             self._update_source_rows()
         self._update_customers()
+        know_sizes(self.connection, staging.fresh)
         self._write_addresses()
         take_consents(self.connection, self.form, self.now)
         return total - known, known
@@ -300,14 +301,18 @@ class TakingCustomers:
     def _make_customers(self, total: int) -> None:
         """Make customers of new rows that joined nobody, and note how the source knows them."""
         base = next_ids(self.connection, "customers", select(literal(total)))
-        self.connection.execute(
-            update(staging.fresh).where(_F.customer_id.is_(None)).values(customer_id=_F.seq + base)
-        )
+        customer_id = func.coalesce(_F.customer_id, _F.seq + base)
+        fields = [name for name in FIELDS if name in self.form.names]
         now = literal(self.now, Customer.changed_at.type)
         self.connection.execute(
             insert(Customer).from_select(
-                ["id", "first_seen_at", "changed_at"],
-                select(_F.customer_id, now, now).where(~_F.is_known, ~_F.is_joined),
+                ["id", "first_seen_at", "changed_at", *fields],
+                select(
+                    customer_id,
+                    now,
+                    now,
+                    *(self._json(_F[name]) if name in LISTS else _F[name] for name in fields),
+                ).where(~_F.is_known, ~_F.is_joined),
                 include_defaults=True,
             )
         )
@@ -317,13 +322,16 @@ class TakingCustomers:
                 select(
                     literal(self.form.source),
                     _F.external_id,
-                    _F.customer_id,
+                    customer_id,
                     _F.row_hash,
                     _F.email,
                     _F.phone,
                     now,
                 ).where(~_F.is_known),
             )
+        )
+        self.connection.execute(
+            update(staging.fresh).where(_F.customer_id.is_(None)).values(customer_id=_F.seq + base)
         )
 
     def _update_source_rows(self) -> None:
@@ -356,7 +364,7 @@ class TakingCustomers:
             values[name] = case((kept, self._json(theirs) if name in LISTS else theirs), else_=mine)
         self.session.execute(
             update(Customer)
-            .where(Customer.id == _F.customer_id)
+            .where(Customer.id == _F.customer_id, _F.is_known | _F.is_joined)
             .values(values)
             .execution_options(**_IN_BULK)
         )

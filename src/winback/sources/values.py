@@ -7,9 +7,10 @@ mends the file.
 import json
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
-from typing import Final, NamedTuple
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from winback.money import SCALE, to_units
@@ -45,14 +46,20 @@ class AmbiguousDate(ValueError):
     """A date that can be read in two ways: the whole file is refused."""
 
 
-class Instant(NamedTuple):
-    """One time of purchase, in the form in which it is stored."""
+Instant = tuple[str, str, int]
+"""One time as it is stored: in UTC (``YYYY-MM-DD HH:MM:SS.ffffff``), the date in the business's
+zone, and whether it is a date only. A plain tuple: a million of them are made in a pull."""
 
-    at: str
-    """In UTC, as ``YYYY-MM-DD HH:MM:SS.ffffff``."""
-    on: str
-    """Date in the business's time zone."""
-    is_date_only: int
+
+@dataclass(frozen=True, slots=True)
+class _Day:
+    """One local day in which no clock is changed."""
+
+    near: tuple[str, ...]
+    """The day before, the day, the day after."""
+    ahead_of_utc: int
+    ahead_of_business: int
+    """In whole hours; negative where behind."""
 
 
 class TimeReader:
@@ -66,6 +73,7 @@ class TimeReader:
         self._date_format = date_format
         self._known: dict[str, Instant] = {}
         self._hours: dict[str, tuple[str, str] | None] = {}
+        self._days: dict[str, _Day | None] = {}
 
     def read(self, written: str) -> Instant:
         """Read a time: ISO 8601, or as ``date_format`` says; naive ones in the source's zone.
@@ -73,11 +81,11 @@ class TimeReader:
         A date alone stands at midnight of the business's zone. Raises AmbiguousDate for
         01/02/2026 without a format, ValueError for what is no time.
         """
+        if len(written) == _SECONDS_LENGTH and self._date_format is None:
+            return self._to_the_second(written)
         known = self._known.get(written)
         if known is not None:
             return known
-        if len(written) == _SECONDS_LENGTH and self._date_format is None:
-            return self._to_the_second(written)
         instant = self._read(written)
         if len(self._known) >= _CACHED:
             self._known.clear()
@@ -85,45 +93,69 @@ class TimeReader:
         return instant
 
     def _to_the_second(self, written: str) -> Instant:
-        """Read ``2026-03-01T10:20:30``: the zone is asked once an hour, not once a row."""
+        """Read ``2026-03-01T10:20:30``: the zones are asked once a day, not once a row."""
         try:
             datetime.fromisoformat(written)
         except ValueError:
             return self._read(written)
-        hour, rest = written[:13], written[13:]
-        if not (rest[0] == rest[3] == ":"):
+        if written[16] != ":":
             # Such as 2026-03-01T10:20+01, which is as long and has an offset.
             return self._read(written)
+        hour = written[:13]
         if hour not in self._hours:
             if len(self._hours) >= _CACHED:
                 self._hours.clear()
-            self._hours[hour] = self._whole_hour(hour)
+            self._hours[hour] = self._hour(hour)
         found = self._hours[hour]
         if found is None:
             return self._read(written)
-        return Instant(f"{found[0]}{rest}.000000", found[1], 0)
+        return f"{found[0]}{written[13:]}.000000", found[1], 0
 
-    def _whole_hour(self, hour: str) -> tuple[str, str] | None:
-        """Give the UTC hour and the local date of all of an hour; None where they change in it."""
-        if hour[10] not in "T ":
+    def _hour(self, hour: str) -> tuple[str, str] | None:
+        """Give the UTC hour and the business's date of a local hour; None where days differ."""
+        day = hour[:10]
+        if day not in self._days:
+            if len(self._days) >= _CACHED:
+                self._days.clear()
+            self._days[day] = self._whole_day(day)
+        found = self._days[day]
+        if found is None or hour[10] not in "T ":
             return None
-        first = datetime.fromisoformat(f"{hour[:10]} {hour[11:]}:00:00")
-        last = first + timedelta(minutes=59, seconds=59, microseconds=999_999)
-        utc = [one.replace(tzinfo=self._source_zone).astimezone(UTC) for one in (first, last)]
-        days = {one.astimezone(self._business_zone).date() for one in utc}
-        if utc[1] - utc[0] != last - first or utc[0].minute or len(days) > 1:
+        utc_day, utc_hour = divmod(int(hour[11:]) - found.ahead_of_utc, 24)
+        own_day = (int(hour[11:]) - found.ahead_of_business) // 24
+        return f"{found.near[utc_day + 1]} {utc_hour:02}", found.near[own_day + 1]
+
+    def _whole_day(self, written: str) -> "_Day | None":
+        """Give how far a local day is ahead; None where that is no whole hour or changes."""
+        try:
+            day = date.fromisoformat(written)
+            near = tuple((day + timedelta(days=shift)).isoformat() for shift in (-1, 0, 1))
+            # A change within the hours around the day is a change of the day.
+            noons = [
+                datetime.combine(day, time(12), tzinfo=self._source_zone) + timedelta(hours=away)
+                for away in (-36, 36)
+            ]
+        except (ValueError, OverflowError):
             return None
-        return f"{utc[0]:%Y-%m-%d %H}", days.pop().isoformat()
+        ahead = {noon.utcoffset() for noon in noons}
+        business = {noon.astimezone(self._business_zone).utcoffset() for noon in noons}
+        if len(ahead) > 1 or len(business) > 1:
+            return None
+        utc, own = ahead.pop() or timedelta(), business.pop() or timedelta()
+        hour = timedelta(hours=1)
+        if utc % hour or own % hour:
+            return None
+        return _Day(near, utc // hour, (utc - own) // hour)
 
     def _read(self, written: str) -> Instant:
         value = self._parse(written)
         if not isinstance(value, datetime):
             midnight = datetime.combine(value, time.min, tzinfo=self._business_zone)
-            return Instant(_stored(midnight), value.isoformat(), 1)
+            return _stored(midnight), value.isoformat(), 1
         if value.tzinfo is None:
             value = value.replace(tzinfo=self._source_zone)
         on = value.astimezone(self._business_zone).date()
-        return Instant(_stored(value), on.isoformat(), 0)
+        return _stored(value), on.isoformat(), 0
 
     def _parse(self, written: str) -> datetime | date:
         text = written.strip()
