@@ -15,10 +15,10 @@ from sqlalchemy import (
     Select,
     SQLColumnExpression,
     and_,
-    func,
     select,
     union_all,
 )
+from sqlalchemy.orm import aliased
 
 from winback.clock import local_date
 from winback.database.tables import Customer, Purchase
@@ -63,25 +63,38 @@ def newly_lapsed_customers(
 def _looked_up(
     *, now: datetime, today: date, latest: date, bought_after: date | None
 ) -> Select[tuple[int, date, datetime]]:
-    """Select the last sale at or before ``now`` of those who bought again later."""
-    last_on = func.max(Purchase.purchased_on)
+    """Select the last sale at or before ``now`` of those who bought again later.
+
+    The lookup stands in the join's condition, so that both databases begin at the customers,
+    who are few: those who bought since ``now``.
+    """
+    sale, last = aliased(Purchase), aliased(Purchase)
+    last_id = (
+        select(sale.id)
+        .where(
+            sale.customer_id == Customer.id,
+            sale.kind == PurchaseKind.SALE,
+            sale.purchased_at <= now,
+        )
+        .order_by(sale.purchased_at.desc(), sale.id.desc())
+        .limit(1)
+        .correlate(Customer)
+        .scalar_subquery()
+    )
     return (
         select(
-            Purchase.customer_id.label("customer_id"),
-            last_on.label("last_purchased_on"),
-            func.max(Purchase.purchased_at).label("last_purchased_at"),
+            Customer.id.label("customer_id"),
+            last.purchased_on.label("last_purchased_on"),
+            last.purchased_at.label("last_purchased_at"),
         )
-        .join(Customer, Customer.id == Purchase.customer_id)
+        .join(last, last.id == last_id)
         .where(
             _is_a_customer(),
             # Implied by the next line; it is what the index knows.
             Customer.last_purchased_on >= today,
             Customer.last_purchased_at > now,
-            Purchase.kind == PurchaseKind.SALE,
-            Purchase.purchased_at <= now,
+            _between(last.purchased_on, bought_after, latest),
         )
-        .group_by(Purchase.customer_id)
-        .having(_between(last_on, bought_after, latest))
     )
 
 
