@@ -1,7 +1,7 @@
 """Carry plans out: queue messages with their vouchers, open cases, pass steps."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -24,6 +24,7 @@ from winback.enrollment.progress import end_rests, wake_due
 from winback.enrollment.timeline import StepEnd
 from winback.states import MessageState
 from winback.vouchers.reserving import NotExported, RunOut, UsedUp, reserve_many
+from winback.vouchers.stock import fill
 
 _BATCH: Final = 500
 _NOT_EXPORTED: Final = "the codes of {} are not exported yet: winback voucher export"
@@ -50,14 +51,25 @@ def queue_due(run: Run) -> Queued:
     seen: set[tuple[int, str | None]] = set()
     # A step that is passed may make the next one due on the same day: look until nothing is new.
     while True:
-        with Session(engine) as session:
+        with Session(run.reads) as session:
             fresh = [one for row in due_ids(session, run) if (one := tuple(row)) not in seen]
         if not fresh:
             return done
+        _fill_stocks(run, {step for _, step in fresh})
         seen.update(fresh)
         for ids in _batches([id_ for id_, _ in fresh]):
             with Session(engine) as session, session.begin():
                 _carry_out(session, run, plan_batch(session, run, ids), done)
+
+
+def _fill_stocks(run: Run, steps: Collection[str | None]) -> None:
+    """Bring stocks up to their limits, where a step that is due takes from them."""
+    business = run.business
+    for campaign in business.campaigns:
+        if any(one.step in steps and one.offer is not None for one in campaign.steps):
+            home = business.environment.home
+            with Session(business.engine) as session, session.begin():
+                fill(session, campaign, now=run.now, rng=run.rng, home=home)
 
 
 def _carry_out(session: Session, run: Run, plans: Sequence[Plan], done: Queued) -> None:

@@ -6,6 +6,7 @@ from datetime import date, datetime
 from random import Random
 from zoneinfo import ZoneInfo
 
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from winback.business import Business
@@ -27,6 +28,11 @@ class Run:
     """Names of the providers that this run can send through."""
     salt: str
     """What variants are drawn with."""
+
+    @property
+    def reads(self) -> Engine:
+        """The database for transactions that only read, which block no writer."""
+        return self.business.engine.execution_options(winback_reads_only=True)
 
     @property
     def zone(self) -> ZoneInfo:

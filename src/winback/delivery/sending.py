@@ -31,7 +31,7 @@ from winback.states import Channel, MessageState
 _log = logging.getLogger(__name__)
 
 IN_FLIGHT = 64
-"""Calls at once; also how many messages are claimed at once."""
+"""Calls at once, and claims without a result at most."""
 
 _RECORD_AT = 64
 _BUSY_IN_A_ROW = 10
@@ -97,19 +97,26 @@ async def send_due(
 
 
 def _due(run: Run) -> list[int]:
-    with Session(run.business.engine) as session:
+    with Session(run.reads) as session:
         return due_messages(session, run.now)
 
 
 async def _send_all(flow: _Flow, ids: Sequence[int], counts: SendCounts, *, in_flight: int) -> None:
+    size = max(1, in_flight // 2)
     try:
-        for chunk in _chunks(ids, in_flight):
+        for chunk in _chunks(ids, size):
+            # Claimed is only what can be called at once: little to doubt if we die, and a no
+            # that comes meanwhile is seen by the next claim.
+            while len(flow.calls) > in_flight - size:
+                await _collect(flow)
             with Session(flow.run.business.engine) as session, session.begin():
                 claims = claim(session, flow.run, chunk, resting=flow.resting)
             counts.postponed += claims.postponed
             counts.skipped += claims.skipped
             flow.waiting.extend(claims.claimed)
-            await _call_waiting(flow, counts, in_flight=in_flight)
+            _call_waiting(flow)
+            if len(flow.ended) >= _RECORD_AT:
+                _record(flow, counts)
         while flow.calls:
             await _collect(flow)
     except BaseException:
@@ -119,19 +126,14 @@ async def _send_all(flow: _Flow, ids: Sequence[int], counts: SendCounts, *, in_f
     _record(flow, counts)
 
 
-async def _call_waiting(flow: _Flow, counts: SendCounts, *, in_flight: int) -> None:
+def _call_waiting(flow: _Flow) -> None:
+    """Start the calls of what was claimed; of a channel found closed meanwhile none is made."""
     while flow.waiting:
-        while len(flow.calls) >= in_flight:
-            await _collect(flow)
-        if len(flow.ended) >= _RECORD_AT:
-            _record(flow, counts)
         claimed = flow.waiting[0]
         if claimed.channel in flow.resting:
-            # Claimed before the channel was found closed: surely not sent.
             flow.ended.append(Called(claimed, _rests(flow, claimed.channel)))
         else:
-            task = asyncio.create_task(_call(flow, claimed))
-            flow.calls[task] = claimed
+            flow.calls[asyncio.create_task(_call(flow, claimed))] = claimed
         flow.waiting.pop(0)
 
 
@@ -160,6 +162,9 @@ def _watch(flow: _Flow, called: Called) -> None:
 
 
 async def _call(flow: _Flow, claimed: Claimed) -> Called:
+    if claimed.channel in flow.resting:
+        # Found closed by another call since this one was started: surely not sent.
+        return Called(claimed, _rests(flow, claimed.channel))
     try:
         words = write(flow.run, claimed)
     except TemplateError as broken:

@@ -1,0 +1,116 @@
+"""Answers: the same row and the same gate as steps, at most once."""
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from tests.delivery.shop import DAY, Shop
+from winback.customers.suppression import suppress
+from winback.database.tables import Enrollment, Voucher
+from winback.delivery.answers import queue_answer
+from winback.enrollment.machine import EnrollmentEvent
+from winback.enrollment.moving import move
+from winback.states import Arm, Channel, MessageState, SuppressionReason, VoucherState
+
+S, E = MessageState, Channel.EMAIL
+
+
+def answer(shop: Shop, enrollment_id: int, name: str, event: EnrollmentEvent | None = None) -> bool:
+    """Queue an answer, and move the enrollment as the response that caused it does."""
+    with Session(shop.engine) as session, session.begin():
+        queued = queue_answer(session, enrollment_id, name, now=shop.now)
+        if event is not None:
+            move(session, enrollment_id, event, now=shop.now, why="a response")
+    return queued
+
+
+def test_thanks_follow_the_purchase_that_they_thank_for(shop: Shop) -> None:
+    """Neither the final state nor the purchase refuses the thanks for it."""
+    one = shop.enroll()
+    with Session(shop.engine) as session, session.begin():
+        customer_id = session.scalars(select(Enrollment.customer_id)).one()
+        shop.add_purchase(session, customer_id, shop.now - DAY)
+
+    assert answer(shop, one, "purchase", EnrollmentEvent.PURCHASED)
+    counts = shop.send()
+
+    assert counts.accepted == 1
+    assert shop.states(one) == [("purchase", E, S.ACCEPTED)]
+
+
+def test_another_answer_is_refused_by_a_purchase(shop: Shop) -> None:
+    """The gate applies whole to an answer that the purchase did not cause."""
+    one = shop.enroll()
+    assert answer(shop, one, "hours")
+    with Session(shop.engine) as session, session.begin():
+        customer_id = session.scalars(select(Enrollment.customer_id)).one()
+        shop.add_purchase(session, customer_id, shop.now)
+
+    shop.send()
+
+    assert ("hours", E, S.SKIPPED) in shop.states(one)
+
+
+def test_an_answer_is_given_once(shop: Shop) -> None:
+    """At most once per enrollment, however often the reason is tapped."""
+    one = shop.enroll()
+
+    first = answer(shop, one, "hours")
+    second = answer(shop, one, "hours")
+    shop.send()
+    third = answer(shop, one, "hours")
+
+    assert (first, second, third) == (True, False, False)
+
+
+def test_the_suppressed_get_no_answer(shop: Shop) -> None:
+    """A no between queueing and sending stops the answer too (P3)."""
+    one = shop.enroll()
+    assert answer(shop, one, "hours")
+    with Session(shop.engine) as session, session.begin():
+        customer_id = session.scalars(select(Enrollment.customer_id)).one()
+        suppress(
+            session,
+            key="test",
+            reason=SuppressionReason.UNSUBSCRIBED,
+            source="page",
+            at=shop.now,
+            customer_id=customer_id,
+        )
+
+    shop.send()
+
+    assert shop.mail.sent == []
+
+
+def test_a_holdout_gets_no_answer(shop: Shop) -> None:
+    """The holdout arm is left alone."""
+    one = shop.enroll(arm=Arm.HOLDOUT)
+
+    assert not answer(shop, one, "hours")
+    assert not answer(shop, one, "no-such-answer")
+
+
+def test_an_answer_may_carry_a_voucher(shop: Shop) -> None:
+    """The apology brings its gift, after the enrollment was handed over (P6)."""
+    one = shop.enroll()
+    assert answer(shop, one, "service", EnrollmentEvent.HANDED_OVER)
+
+    counts = shop.send()
+
+    assert counts.accepted == 1
+    with Session(shop.engine) as session:
+        (voucher,) = session.scalars(select(Voucher).where(Voucher.enrollment_id == one))
+    assert (voucher.offer, voucher.state) == ("sorry", VoucherState.ISSUED)
+    assert shop.passages(one) == {}
+
+
+def test_answers_count_against_the_cap(shop: Shop) -> None:
+    """Caps are over all that is sent, answers included (P4)."""
+    one = shop.enroll()
+    shop.send()
+    assert answer(shop, one, "hours")
+    assert answer(shop, one, "another")
+
+    counts = shop.send()
+
+    assert (counts.accepted, counts.postponed) == (1, 1)
