@@ -35,6 +35,7 @@ from winback.states import (
     EnrollmentState,
     EventState,
     MessageState,
+    VoucherState,
 )
 
 DAY = timedelta(days=1)
@@ -231,7 +232,8 @@ def test_other_currencies_are_said(business: Business, world: World) -> None:
 def test_what_needs_a_person_is_listed(business: Business, world: World) -> None:
     """Cases, doubts, dead events, pauses, low stock and rejected rows, each with what to do."""
     enrollment = world.enrollment()
-    world.voucher(enrollment)
+    for _ in range(95):
+        world.voucher(state=VoucherState.VOIDED)
     world.message(enrollment, state=MessageState.UNCONFIRMED, accepted_at=None, claimed_at=START)
     world.session.add_all(
         [

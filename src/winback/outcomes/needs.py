@@ -114,8 +114,7 @@ def _stock_needs(lines: Sequence[StockLine], mode: Mode) -> tuple[Need, ...]:
                     "run: winback voucher export",
                 )
             )
-        were_made = line.free + line.reserved + line.issued + line.redeemed + line.voided
-        if line.is_low and were_made:
+        if line.is_low:
             needs.append(
                 Need("low_stock", line.usable, f"{name}: only {line.usable:,} codes are left")
             )
