@@ -10,7 +10,7 @@ from winback.enrollment.moving import move
 from winback.responses.hand import Hand
 from winback.responses.hearing import Heard
 from winback.responses.matching import Matched
-from winback.states import Channel, EnrollmentState, SuppressionReason
+from winback.states import Channel, SuppressionReason
 
 
 def lose_address(hand: Hand, matched: Matched, event: Heard, reason: SuppressionReason) -> None:
@@ -86,8 +86,5 @@ def _is_reachable(hand: Hand, customer_id: int) -> bool:
 
 def _give_up(hand: Hand, enrollment: Enrollment) -> None:
     why = "no address is left that we could write to"
-    if (
-        move(hand.session, enrollment.id, EnrollmentEvent.CONTACT_LOST, now=hand.now, why=why)
-        and enrollment.state is not EnrollmentState.HELD_OUT
-    ):
+    if move(hand.session, enrollment.id, EnrollmentEvent.CONTACT_LOST, now=hand.now, why=why):
         hand.count("unreachable")

@@ -92,6 +92,7 @@ def _act(hand: Hand, given: _Given) -> None:
 
 
 def _sleep(hand: Hand, given: _Given) -> None:
+    was_active = given.enrollment.state is EnrollmentState.ACTIVE
     slept = progress.sleep(
         hand.session,
         given.enrollment.id,
@@ -103,7 +104,7 @@ def _sleep(hand: Hand, given: _Given) -> None:
     )
     if slept:
         hand.count("slept")
-    elif given.enrollment.state is EnrollmentState.ACTIVE:
+    elif was_active:
         # A second sleep parts (DESIGN.md, section 5).
         is_parted = hand.enrollment(given.enrollment.id).state is EnrollmentState.PARTED
         hand.count("parted", int(is_parted))
