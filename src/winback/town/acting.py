@@ -32,7 +32,6 @@ _WHY: Final = re.compile(r"/why/[\w.~-]*[\w~-]")
 _SHORT: Final = re.compile(r"/l/[\w-]+")
 _ONE_CLICK: Final = re.compile(r"<(https?://[^>]+)>")
 _BROWSER: Final = "Mozilla/4.0 (compatible; MSIE 4.01; Windows 95)"
-_AT_ONCE: Final = 8
 _HARD_BOUNCE: Final = {
     "type": "bounce",
     "status": "5.1.1",
@@ -155,7 +154,8 @@ class People:
         if reaction.bounces:
             return [event("bounce", after=timedelta(minutes=1), fields=dict(_HARD_BOUNCE))]
         agent: dict[str, object] = {"useragent": _BROWSER}
-        found = [event(word, after=timedelta(seconds=20)) for word in ("processed", "delivered")]
+        # "processed" is left out, as owners may: it says what the answer of the send had said.
+        found = [event("delivered", after=timedelta(seconds=20))]
         if reaction.opens_by_machine:
             machine: dict[str, object] = {"sg_machine_open": True}
             found.append(event("open", after=timedelta(minutes=1), fields=machine))
@@ -181,8 +181,9 @@ class People:
     def _report(self, deeds: Deeds) -> None:
         if deeds.events:
             self._sandbox.report(deeds.events)
-        if deeds.statuses:
-            self._sandbox.report_texts(deeds.statuses)
+        for status in deeds.statuses:
+            # One after the other: SQLite lets one write at a time, and makes others sleep.
+            self._sandbox.report_texts([status])
 
     def _write_back(self, deeds: Deeds) -> None:
         for mail, words in deeds.mails:
@@ -198,20 +199,13 @@ class People:
     async def _visit(self, visits: Sequence[Visit]) -> None:
         if not visits:
             return
-        gate = asyncio.Semaphore(_AT_ONCE)
         async with aiohttp.ClientSession(headers={"User-Agent": _BROWSER}) as browser:
-
-            async def go(visit: Visit) -> None:
+            for visit in visits:
                 url = self._receiver + visit.path
-                async with (
-                    gate,
-                    browser.request(
-                        visit.method, url, data=visit.form, allow_redirects=False
-                    ) as answer,
-                ):
+                async with browser.request(
+                    visit.method, url, data=visit.form, allow_redirects=False
+                ) as answer:
                     await answer.read()
-
-            await asyncio.gather(*(go(visit) for visit in visits))
 
 
 def _reason_form(reason: Reason, today: date) -> dict[str, str]:
