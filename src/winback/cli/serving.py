@@ -21,16 +21,10 @@ def serve(
 
     Example: winback serve --host 0.0.0.0 --port 8484
     """
-    import uvicorn
-
-    from winback.clock import SystemClock
-    from winback.web.app import make_app
-    from winback.web.receiver import server_config
-    from winback.web.serving import keys_of
+    from winback.house import serve_web
 
     # Access logs would hold tokens; ours hold ids and counts (promise P11).
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     with opened(writes=False) as (business, _):
-        app = make_app(business, webhook_keys=keys_of(business.environment), clock=SystemClock())
         say(f"serving {business.settings.business.name} on http://{host}:{port}; Ctrl-C stops")
-        uvicorn.Server(server_config(app, host=host, port=port)).run()
+        serve_web(business, host=host, port=port)

@@ -13,7 +13,6 @@ from starlette.exceptions import HTTPException
 
 from winback.business import Business
 from winback.clock import Clock
-from winback.settings import Environment
 from winback.web.applying import Applying
 from winback.web.page import Pages
 
@@ -31,15 +30,6 @@ class WebhookKeys:
 
     def __repr__(self) -> str:
         return "WebhookKeys(***)"
-
-
-def keys_of(environment: Environment) -> WebhookKeys:
-    """Give the keys that the environment names."""
-    return WebhookKeys(
-        sendgrid_events=environment.sendgrid_webhook_keys,
-        sendgrid_parse=environment.sendgrid_parse_keys,
-        twilio_tokens=tuple(token.get_secret_value() for token in environment.twilio_auth_tokens),
-    )
 
 
 @dataclass(frozen=True, slots=True)
