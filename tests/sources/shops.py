@@ -1,12 +1,12 @@
 """A small business with files, for the tests of this room."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
@@ -68,7 +68,7 @@ class Shop:
         """Write ``config/sources.yaml``."""
         folder = self.home / "config"
         folder.mkdir(exist_ok=True)
-        text = yaml.safe_dump({"sources": sources}, sort_keys=False)
+        text = json.dumps({"sources": sources}, indent=2)  # JSON is YAML
         (folder / "sources.yaml").write_text(text, encoding="utf-8")
 
     def write(self, name: str, *lines: str, end: str = "\n") -> Path:

@@ -28,15 +28,14 @@ from winback.database.tables import (
     SourceCustomer,
     StepPassage,
     Suppression,
-    Voucher,
 )
 from winback.states import (
     OPEN_ENROLLMENTS,
     ConsentState,
     EnrollmentState,
     MessageState,
-    VoucherState,
 )
+from winback.vouchers.reserving import release
 
 _WHY: Final = "two customers became one"
 _FOLLOWERS: Final[tuple[Any, ...]] = (
@@ -122,7 +121,7 @@ def _end_younger_enrollment(session: Session, kept: int, gone: int, *, now: date
                 why=_WHY,
             )
             _cancel_queued(session, row.id, None, now=now)
-            _free_reserved(session, row.id, now=now)
+            release(session, row.id, now)
 
 
 def _guarded(session: Session, statement: Any) -> bool:
@@ -146,17 +145,6 @@ def _cancel_queued(
         .execution_options(**_IN_BULK)
     ).all()
     _record(session, "message", ids, states=(MessageState.QUEUED, MessageState.CANCELED), now=now)
-
-
-def _free_reserved(session: Session, enrollment_id: int, *, now: datetime) -> None:
-    ids = session.scalars(
-        update(Voucher)
-        .where(Voucher.enrollment_id == enrollment_id, Voucher.state == VoucherState.RESERVED)
-        .values(state=VoucherState.FREE, enrollment_id=None, reserved_at=None)
-        .returning(Voucher.id)
-        .execution_options(**_IN_BULK)
-    ).all()
-    _record(session, "voucher", ids, states=(VoucherState.RESERVED, VoucherState.FREE), now=now)
 
 
 def _record(

@@ -15,7 +15,6 @@ from zoneinfo import ZoneInfo
 
 from winback.money import SCALE, to_units
 
-STORED_INSTANT: Final = "%Y-%m-%d %H:%M:%S.%f"
 _PLAIN: Final = re.compile(r"(-?)(\d{1,12})(?:\.(\d{1,4}))?")
 _AROUND: Final = re.compile(
     r"(?P<sign>[-+\u2212]?)\s*(?P<before>[A-Za-z]{3}|[^\w\s.,+-]{1,2})?\s*(?P<sign2>[-\u2212]?)"
@@ -149,13 +148,16 @@ class TimeReader:
 
     def _read(self, written: str) -> Instant:
         value = self._parse(written)
-        if not isinstance(value, datetime):
-            midnight = datetime.combine(value, time.min, tzinfo=self._business_zone)
-            return _stored(midnight), value.isoformat(), 1
-        if value.tzinfo is None:
-            value = value.replace(tzinfo=self._source_zone)
-        on = value.astimezone(self._business_zone).date()
-        return _stored(value), on.isoformat(), 0
+        try:
+            if not isinstance(value, datetime):
+                midnight = datetime.combine(value, time.min, tzinfo=self._business_zone)
+                return _stored(midnight), value.isoformat(), 1
+            if value.tzinfo is None:
+                value = value.replace(tzinfo=self._source_zone)
+            on = value.astimezone(self._business_zone).date()
+            return _stored(value), on.isoformat(), 0
+        except OverflowError:
+            raise ValueError("is out of the calendar") from None
 
     def _parse(self, written: str) -> datetime | date:
         text = written.strip()
@@ -183,12 +185,8 @@ class TimeReader:
 
 
 def _stored(instant: datetime) -> str:
-    try:
-        # Not strftime: it writes years before 1000 without zeros.
-        text = instant.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
-    except OverflowError:
-        raise ValueError("is out of the calendar") from None
-    return text
+    # Not strftime: it writes years before 1000 without zeros.
+    return instant.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
 
 
 def amount_reader() -> Callable[[str, str], int]:
@@ -221,7 +219,9 @@ def read_amount(written: str, currency: str) -> int:
     if found is None:
         raise ValueError("is no amount; write 12.50" if text else "is empty")
     for sign in filter(None, (found["before"], found["after"])):
-        allowed = _SYMBOLS.get(sign, {sign.upper()})
+        allowed = _SYMBOLS.get(sign) or ({sign.upper()} if sign.isalpha() else set())
+        if not allowed:
+            raise ValueError("is no amount; write 12.50")
         if currency not in allowed:
             raise ValueError(f"is not in {currency}; map a currency column")
     number = _decimal(re.sub(r"[\u00a0\u202f' ]", "", found["number"]))
