@@ -6,48 +6,28 @@ these few milliseconds, so that caps and daily limits are exact; a no that commi
 claim is always seen.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Row, bindparam, insert, select, text, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from winback.database.history import record_moves
-from winback.database.tables import Decision, Enrollment, Link, Message
+from winback.database.tables import Decision, Enrollment, Message
 from winback.delivery.asking import Asked, Unavailable, ask_all, see_people, see_today
-from winback.delivery.composing import (
-    Carried,
-    Claimed,
-    context_of,
-    customer_views,
-    links_of,
-    name_of,
-    vouchers_by_id,
-)
+from winback.delivery.composing import Claimed
 from winback.delivery.falling import skip_messages
 from winback.delivery.gate import Allow, Hold, Never, Postpone
-from winback.delivery.looking import Sight
-from winback.delivery.machine import MessageEvent, move
 from winback.delivery.run import Run, campaigns_of
-from winback.delivery.windows import tomorrow_start, validity_seconds
+from winback.delivery.taking import LiveTemplates, Ready, take, template_for
+from winback.delivery.windows import tomorrow_start
 from winback.errors import TemplateError
-from winback.messages.compiling import published_variants
-from winback.messages.context import CustomerView
-from winback.messages.links import Links, ShortLink, short_links
-from winback.messages.templates import PublishedTemplate
-from winback.messages.variants import variant_for
 from winback.states import Channel, MessageState
-from winback.vouchers.reserving import issue_many, reserve
+from winback.vouchers.reserving import reserve
 
 _ONE_AT_A_TIME: Final = 7716322
 """Key of the advisory lock that claims of several workers take turns by."""
-
-_POLICY: Final = "1"
-"""Version of the rules of consent and hours, stored with the basis (FACTS.md LAW-1)."""
 
 
 @dataclass(slots=True)
@@ -92,25 +72,18 @@ def claim(
     never = [(one, one.verdict) for one in asked if isinstance(one.verdict, Never)]
     late = [(one, one.verdict) for one in asked if isinstance(one.verdict, Postpone)]
     ready: list[Ready] = []
+    live: LiveTemplates = {}
     for one in asked:
         if isinstance(one.verdict, Allow):
             try:
-                ready.append(Ready(one, _template(session, run, one, sight)))
+                ready.append(Ready(one, template_for(session, run, one, sight=sight, live=live)))
             except TemplateError as none_live:
                 until = min(tomorrow_start(run.now, run.zone), one.row.drop_at)
                 late.append((one, Postpone(until, str(none_live))))
-    claimed = _claim(session, run, ready, sight)
+    claimed = take(session, run, ready, sight)
     _postpone(session, run, late)
     skip_messages(session, run, never)
     return Claims(claimed, postponed=len(late), skipped=len(never))
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """One message that the gate lets go, with the template version it is rendered from."""
-
-    asked: Asked
-    published: PublishedTemplate
 
 
 def _queued(session: Session, run: Run, ids: Sequence[int]) -> Sequence[Row[Any]]:
@@ -177,180 +150,6 @@ def _reserve(
             bound,
         )
     return bool(bound), without
-
-
-def _template(session: Session, run: Run, one: Asked, sight: Sight) -> PublishedTemplate:
-    campaign, template = one.campaign.campaign, one.message.template
-    live = published_variants(
-        session,
-        run.business.shelf,
-        campaign=campaign,
-        template=template,
-        channel=one.row.channel,
-        locale=sight.persons[one.row.customer_id].locale,
-        now=run.now,
-    )
-    by_name = {version.variant: version for version in live}
-    drawn = variant_for(
-        run.salt,
-        campaign,
-        enrollment_id=one.row.enrollment_id,
-        template=template,
-        variants=list(by_name),
-    )
-    return by_name[drawn]
-
-
-def _claim(session: Session, run: Run, ready: Sequence[Ready], sight: Sight) -> list[Claimed]:
-    if not ready:
-        return []
-    vouchers = _issued(session, run, ready)
-    views = customer_views(session, run, sight, [one.asked.row.customer_id for one in ready])
-    links: list[ShortLink] = []
-    claimed = [
-        _claimed(
-            run,
-            one,
-            view=views[one.asked.row.customer_id],
-            carried=vouchers.get(one.asked.row.voucher_id),
-            links=_links(run, one.asked.row, links),
-        )
-        for one in ready
-    ]
-    _write(session, run, claimed)
-    if links:
-        is_sqlite = session.get_bind().dialect.name == "sqlite"
-        session.execute(
-            (sqlite if is_sqlite else postgresql).insert(Link).on_conflict_do_nothing(),
-            [{"id": link.id, "message_id": link.message_id, "url": link.url} for link in links],
-        )
-    return claimed
-
-
-def _issued(session: Session, run: Run, ready: Sequence[Ready]) -> dict[int, Carried]:
-    """Issue what these messages carry, and read it; a repeated voucher keeps its expiry."""
-    own = {
-        one.asked.row.id: (one.asked.row.voucher_id, one.asked.campaign.offers[offer].valid_for)
-        for one in ready
-        if (offer := one.asked.message.offer) is not None
-    }
-    if own:
-        issue_many(session, own, now=run.now, zone=run.zone)
-    ids = {one.asked.row.voucher_id for one in ready} - {None}
-    found = vouchers_by_id(session, list(ids)) if ids else {}
-    return {id_: carried for id_, carried in found.items() if carried.expires_at > run.now}
-
-
-def _links(run: Run, row: Row[Any], short: list[ShortLink]) -> Links:
-    links = links_of(run, row.id)
-    if row.channel is not Channel.SMS:
-        return links
-    business = run.business
-    links, rows = short_links(
-        business.secret, business.settings.base_url, message_id=row.id, links=links
-    )
-    short.extend(rows)
-    return links
-
-
-def _claimed(
-    run: Run, ready: Ready, *, view: CustomerView, carried: Carried | None, links: Links
-) -> Claimed:
-    asked, row = ready.asked, ready.asked.row
-    assert asked.point is not None  # noqa: S101 - the gate asked for an address
-    context = context_of(
-        run,
-        view,
-        campaign=asked.campaign,
-        step=row.step,
-        reason=row.enrollment_reason,
-        carried=carried,
-        links=links,
-    )
-    # Whose word allows it, by which rules: the burden of proof is the sender's (FACTS.md LAW-1).
-    context["basis"] = {
-        "kind": "express",
-        "consent_id": asked.consent_id,
-        "country": view.country or run.business.settings.business.country,
-        "policy": _POLICY,
-    }
-    return Claimed(
-        message_id=row.id,
-        enrollment_id=row.enrollment_id,
-        customer_id=row.customer_id,
-        campaign=asked.campaign.campaign,
-        step=row.step,
-        is_answer=row.is_answer,
-        channel=row.channel,
-        provider=run.providers[row.channel],
-        send_id=_send_id(run, row.id),
-        point=asked.point,
-        name=name_of(view),
-        published=ready.published,
-        context=context,
-        voucher_id=row.voucher_id,
-        valid_for_seconds=validity_seconds(run.now, asked.opening) if asked.opening else 0,
-    )
-
-
-def _send_id(run: Run, message_id: int) -> str:
-    """Make a fresh id for one claim: unguessable, and no other even where chance is seeded."""
-    drawn = f"{run.rng.getrandbits(128):032x}:{message_id}:{run.now.isoformat()}"
-    return hashlib.sha256(drawn.encode("ascii")).hexdigest()[:32]
-
-
-def _write(session: Session, run: Run, claimed: Sequence[Claimed]) -> None:
-    table = Message.__table__
-    to_state = move(MessageState.QUEUED, MessageEvent.CLAIM)
-    session.connection().execute(
-        update(Message)
-        .where(table.c.id == bindparam("b_id"), table.c.state == MessageState.QUEUED)
-        .values(
-            state=to_state,
-            reason="",
-            claimed_at=run.now,
-            **{name: bindparam(name) for name in _WRITTEN_AT_CLAIM},
-        ),
-        [
-            {
-                "b_id": one.message_id,
-                "send_id": one.send_id,
-                "contact_point_id": one.point.id,
-                "address_hash": one.point.address_hash,
-                "template_version_id": one.published.id,
-                "variant": one.published.variant,
-                "context": one.context,
-                "provider": one.provider,
-            }
-            for one in claimed
-        ],
-    )
-    record_moves(
-        session,
-        [
-            {
-                "thing": "message",
-                "thing_id": one.message_id,
-                "from_state": MessageState.QUEUED,
-                "to_state": to_state,
-                "event": MessageEvent.CLAIM,
-                "why": "",
-                "at": run.now,
-            }
-            for one in claimed
-        ],
-    )
-
-
-_WRITTEN_AT_CLAIM: Final = (
-    "send_id",
-    "contact_point_id",
-    "address_hash",
-    "template_version_id",
-    "variant",
-    "context",
-    "provider",
-)
 
 
 def _postpone(session: Session, run: Run, late: Sequence[tuple[Asked, Postpone]]) -> None:

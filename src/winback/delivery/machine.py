@@ -5,6 +5,7 @@ changes the state, and every permutation of the same news ends in the same state
 TW-14).
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
@@ -26,34 +27,41 @@ class MessageEvent(StrEnum):
 
 S, E = MessageState, MessageEvent
 
-MOVES: Final[dict[tuple[MessageState, MessageEvent], MessageState]] = {
+_KNOWN: Final = (S.ACCEPTED, S.DELIVERED, S.BOUNCED, S.FAILED)
+"""What a webhook may have told before the call's own result was noted."""
+
+TRANSITIONS: Final[Mapping[tuple[MessageState, MessageEvent], MessageState]] = {
     (S.QUEUED, E.CLAIM): S.SENDING,
     (S.QUEUED, E.SKIP): S.SKIPPED,
     (S.QUEUED, E.CANCEL): S.CANCELED,
     (S.SENDING, E.ACCEPT): S.ACCEPTED,
     (S.SENDING, E.REFUSE): S.FAILED,
-    # Surely not sent, and not because of this message: no connection, 429, account refused.
     (S.SENDING, E.GIVE_BACK): S.QUEUED,
-    # A lost reply, a timeout, a 5xx or a dead worker; only evidence leads out (FACTS.md DS-4).
     (S.SENDING, E.DOUBT): S.UNCONFIRMED,
-    # A webhook was faster than our own record of the call: the record adds its ids, no state.
-    (S.ACCEPTED, E.ACCEPT): S.ACCEPTED,
-    (S.DELIVERED, E.ACCEPT): S.DELIVERED,
-    (S.BOUNCED, E.ACCEPT): S.BOUNCED,
-    (S.FAILED, E.ACCEPT): S.FAILED,
-    # The reply was lost, but a webhook had already told what became of the message.
-    (S.ACCEPTED, E.DOUBT): S.ACCEPTED,
-    (S.DELIVERED, E.DOUBT): S.DELIVERED,
-    (S.BOUNCED, E.DOUBT): S.BOUNCED,
-    (S.FAILED, E.DOUBT): S.FAILED,
-    # A slow worker whose row was already given up as in doubt still knows how its call ended.
     (S.UNCONFIRMED, E.ACCEPT): S.ACCEPTED,
     (S.UNCONFIRMED, E.REFUSE): S.FAILED,
-    (S.UNCONFIRMED, E.DOUBT): S.UNCONFIRMED,
-}
-"""(state, event) to state; what is not here is a bug."""
+} | {(state, E.ACCEPT): state for state in _KNOWN}
+"""Every move that the send path makes itself; what is not here is a bug."""
 
-NEWS_STATE: Final[dict[EventKind, MessageState]] = {
+WHY: Final[Mapping[tuple[MessageState, MessageEvent], str]] = {
+    (S.QUEUED, E.CLAIM): "the last look let it go; its send id is committed before the call",
+    (S.QUEUED, E.SKIP): "the gate said never; the reason is kept",
+    (S.QUEUED, E.CANCEL): "the enrollment ended, sleeps, jumped ahead or is in a person's hands",
+    (S.SENDING, E.REFUSE): "the provider surely did not take it and never will",
+    (S.SENDING, E.GIVE_BACK): (
+        "surely not sent, and not because of this message: no connection, too many requests, or "
+        "the account or sender was refused, which pauses the channel"
+    ),
+    (S.SENDING, E.DOUBT): (
+        "a lost reply, a timeout, an error of their server or a dead worker: perhaps sent, so "
+        "never sent again; only evidence leads out"
+    ),
+    (S.UNCONFIRMED, E.ACCEPT): "a worker that was given up as dead still knew how its call ended",
+    (S.UNCONFIRMED, E.REFUSE): "the same; the step is passed and not sent on any other channel",
+} | {(state, E.ACCEPT): "news was faster than our own record; it stays" for state in _KNOWN}
+"""Why each move is there, for readers."""
+
+NEWS_STATE: Final[Mapping[EventKind, MessageState]] = {
     EventKind.ACCEPTED: S.ACCEPTED,
     EventKind.DEFERRED: S.ACCEPTED,
     EventKind.DELIVERED: S.DELIVERED,
@@ -72,7 +80,7 @@ NEWS_STATE: Final[dict[EventKind, MessageState]] = {
 }
 """What a piece of news that carries our send id proves at least; unknown kinds prove nothing."""
 
-RANK: Final[dict[MessageState, int]] = {
+RANK: Final[Mapping[MessageState, int]] = {
     # Given back as surely not sent, and yet there is evidence that it was: evidence wins (P1).
     S.QUEUED: 0,
     S.SENDING: 0,
@@ -96,7 +104,7 @@ def move(
 ) -> MessageState:
     """Give the state after an event; raises IllegalTransition for a move that is not foreseen."""
     try:
-        return MOVES[state, event]
+        return TRANSITIONS[state, event]
     except KeyError:
         raise IllegalTransition("message", state, event, message_id) from None
 

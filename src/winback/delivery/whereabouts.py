@@ -56,7 +56,7 @@ def find_whereabouts(
 ) -> tuple[Whereabouts, bool]:
     """Give the candidate zones of a customer, and whether anything at all was known."""
     at_home = country or business_country
-    if time_zone and time_zone in available_timezones():
+    if time_zone and time_zone in _known_zones():
         return Whereabouts(frozenset({time_zone}), at_home, region), True
     by_address = _zones_of_address(country, region) if country else frozenset()
     zones = by_address | (_zones_of_number(number) if number else frozenset())
@@ -86,9 +86,15 @@ def _zones_of_address(country: str, region: str | None) -> frozenset[str]:
 
 
 @lru_cache(maxsize=1)
+def _known_zones() -> frozenset[str]:
+    # Asking for them walks through a folder each time.
+    return frozenset(available_timezones())
+
+
+@lru_cache(maxsize=1)
 def _zones_by_country() -> dict[str, frozenset[str]]:
     found: dict[str, set[str]] = {}
-    known = available_timezones()
+    known = _known_zones()
     for zone, country in get_global("zone_territories").items():
         if zone in known:
             found.setdefault(country, set()).add(zone)
@@ -101,6 +107,6 @@ def _zones_of_number(number: str) -> frozenset[str]:
         parsed = phonenumbers.parse(number)
     except phonenumbers.NumberParseException:
         return frozenset()
-    known = available_timezones()
+    known = _known_zones()
     zones = number_zones.time_zones_for_number(parsed)
     return frozenset(zone for zone in zones if zone != _UNKNOWN and zone in known)
