@@ -11,6 +11,7 @@ import pytest
 
 from winback.campaign.loading import load_campaigns, load_facts
 from winback.messages.building import compile_template
+from winback.messages.compiling import lint_shelf, shelf_warnings
 from winback.messages.lint import Position, positions_of
 from winback.messages.rendering import render
 from winback.messages.sample import ADA, AMERICAN, NAMELESS, sample_context, sample_voucher
@@ -67,9 +68,8 @@ def test_words_are_as_they_were(source: Source, who: str) -> None:
 
 def test_the_shelf_lints_clean() -> None:
     """P5: what is shipped can go live."""
-    from winback.messages.compiling import lint_shelf  # noqa: PLC0415
-
     assert lint_shelf(SHELF) == []
+    assert shelf_warnings(SHELF) == []
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pytest
 
 from winback.campaign.facts import Facts
 from winback.messages.building import compile_template
+from winback.messages.compiling import mistakes_of
 from winback.messages.lint import positions_of, warnings
 from winback.states import Channel
 
@@ -114,8 +115,6 @@ def test_a_layout_without_its_footer(tmp_path: Path, gone: str, what: str) -> No
     layout = (Path(__file__).parents[2] / "templates/_layout/email.mjml").read_text("utf-8")
     shelf = shelf_of(tmp_path, {"last.mjml": mail("x")}, layout=layout.replace(gone, "x"))
     source = only(shelf, "last")
-
-    from winback.messages.compiling import mistakes_of  # noqa: PLC0415
 
     assert any(what in str(one) for one in mistakes_of(shelf, source))
 

@@ -130,7 +130,7 @@ def test_an_edit_that_cannot_go_live_is_shown_with_its_reason(run: Run, home: Pa
     ("template", "options", "what"),
     [
         ("vouchr", {}, "did you mean voucher?"),
-        ("voucher", {"customer": "nobody"}, "no customer has this id"),
+        ("voucher", {"customer": "nobody"}, "no source knows a customer"),
         ("call", {"args": ("--html", "x.html")}, "has no HTML"),
         ("concern", {"args": ("--channel", "fax")}, "is no channel"),
         ("concern", {"args": ("--channel", "sms")}, "has no such file"),

@@ -55,6 +55,7 @@ def register(app: typer.Typer) -> None:
         with opened(as_of, writes=False) as (business, now):
             from sqlalchemy.orm import Session
 
+            from winback.enrollment.person import find_customer
             from winback.messages.preview import preview as rendered_for
 
             reading = business.engine.execution_options(winback_reads_only=True)
@@ -65,7 +66,7 @@ def register(app: typer.Typer) -> None:
                     settings=business.settings,
                     secret=business.secret,
                     template=template,
-                    customer=customer,
+                    customer_id=find_customer(session, customer),
                     now=now,
                     campaign=campaign,
                     channel=_channel(channel),

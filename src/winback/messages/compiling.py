@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from winback.database.tables import TemplateVersion
 from winback.errors import FileMistakes, Mistake, TemplateError
 from winback.messages.building import compile_template, content_hash
-from winback.messages.lint import lint, positions_of
+from winback.messages.lint import lint, positions_of, warnings
 from winback.messages.shelf import Shelf
 from winback.messages.templates import Compiled, PublishedTemplate, Source
 from winback.states import Channel
@@ -28,6 +28,7 @@ __all__ = [
     "mistakes_of",
     "published",
     "published_variants",
+    "shelf_warnings",
     "template_by_id",
 ]
 _UNSAVED = "winback.messages.unsaved"
@@ -135,6 +136,17 @@ def lint_shelf(shelf: Shelf) -> list[Mistake]:
     found = set(shelf.mistakes)
     for source in shelf.sources.values():
         found.update(mistakes_of(shelf, source))
+    return sorted(found)
+
+
+def shelf_warnings(shelf: Shelf) -> list[Mistake]:
+    """Give what is worth a look in every template file, and keeps none from going live."""
+    found: set[Mistake] = set()
+    for source in shelf.sources.values():
+        made, campaign = _compiled(source), shelf.campaign(source.campaign)
+        if isinstance(made, Compiled) and campaign is not None:
+            places = positions_of(campaign, source.template, source.channel)
+            found.update(warnings(made, positions=places, facts=shelf.facts))
     return sorted(found)
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from winback.campaign.schema import Campaign
 from winback.clock import local_date
-from winback.database.tables import Customer, Purchase, SourceCustomer
+from winback.database.tables import Customer, Purchase
 from winback.errors import ConfigError, Mistake
 from winback.messages.building import compile_template
 from winback.messages.compiling import mistakes_of
@@ -52,20 +52,20 @@ def preview(
     settings: Settings,
     secret: str,
     template: str,
-    customer: str,
+    customer_id: int,
     now: datetime,
     campaign: str | None = None,
     channel: Channel | None = None,
     variant: str | None = None,
 ) -> Previewed:
-    """Render a template, named by itself or by its step, for a customer named by an external id.
+    """Render a template, named by itself or by its step, for one customer.
 
-    Raises ConfigError where template or customer cannot be found, FileMistakes where the edit
+    Raises ConfigError where the template cannot be found, FileMistakes where the edit
     cannot be compiled, TemplateError where it cannot be rendered for this customer.
     """
     of = _campaign(shelf, campaign)
     name = _template(shelf, of, template)
-    view = customer_view(session, find_customer(session, customer))
+    view = customer_view(session, customer_id)
     source = _source(shelf, of, name, channel=channel, locale=view.locale, variant=variant)
     position = _position(of, template, name, channel=source.channel)
     compiled = compile_template(source)
@@ -86,29 +86,6 @@ def preview(
     )
 
 
-def find_customer(session: Session, named: str) -> int:
-    """Give the id of the customer that a source knows by an external id, or ``SOURCE:ID``.
-
-    Raises ConfigError when there is none, or several.
-    """
-    source, _, external_id = named.rpartition(":")
-    exact = select(SourceCustomer.customer_id).where(SourceCustomer.external_id == named)
-    found = set(session.scalars(exact))
-    if not found and source:
-        found = set(
-            session.scalars(
-                select(SourceCustomer.customer_id).where(
-                    SourceCustomer.source == source, SourceCustomer.external_id == external_id
-                )
-            )
-        )
-    if len(found) > 1:
-        raise ConfigError("several sources know a customer by this id; write SOURCE:ID")
-    if not found:
-        raise ConfigError("no customer has this id; winback lapsed lists ids")
-    return _merged(session, found.pop())
-
-
 def customer_view(session: Session, customer_id: int) -> CustomerView:
     """Give what templates may know of one customer."""
     customer = session.get_one(Customer, customer_id)
@@ -127,12 +104,6 @@ def customer_view(session: Session, customer_id: int) -> CustomerView:
         purchases=customer.purchase_count,
         last_product=product,
     )
-
-
-def _merged(session: Session, customer_id: int) -> int:
-    while (into := session.get_one(Customer, customer_id).merged_into) is not None:
-        customer_id = into
-    return customer_id
 
 
 def _campaign(shelf: Shelf, named: str | None) -> Campaign:
