@@ -120,13 +120,12 @@ def main() -> None:
         bare = median(5, lambda: call("-c", "pass"))
         helped = median(5, lambda: call("-m", "winback", "--help"))
         print(
-            f"winback --help                    {helped:6.2f} s  (limit 0.3 s; bare Python {bare:.2f} s)"
+            f"winback --help                  {helped:6.2f} s  (limit 0.3; bare Python {bare:.2f})"
         )
         first = json.loads(call("-m", "winback", "run", "--json"))
         again = median(3, lambda: call("-m", "winback", "run", "--json"))
-        print(
-            f"winback run, unchanged project    {again:6.2f} s  (limit 2 s; {first['pull']['read']} rows known)"
-        )
+        rows = first["pull"]["read"]
+        print(f"winback run, unchanged project  {again:6.2f} s  (limit 2; {rows} rows known)")
         with dashboard(Path(folder) / "prefect") as server:
             empty = float(call("-c", EMPTY_FLOW, **server.environment).splitlines()[-1])
             ours = float(call("-c", OUR_FLOW, **server.environment).splitlines()[-1])

@@ -46,7 +46,12 @@ def state_machines() -> str:
     """Give the page of the three machines, as tables and as pictures."""
     parts = [MARK, "# State machines\n\n"]
     for title, about, transitions, why in (
-        ("Enrollment", enrollment_machine.__doc__, enrollment_machine.TRANSITIONS, enrollment_machine.WHY),
+        (
+            "Enrollment",
+            enrollment_machine.__doc__,
+            enrollment_machine.TRANSITIONS,
+            enrollment_machine.WHY,
+        ),
         ("Message", message_machine.__doc__, message_machine.TRANSITIONS, message_machine.WHY),
         ("Voucher", voucher_machine.__doc__, voucher_machine.TRANSITIONS, voucher_machine.WHY),
     ):

@@ -38,6 +38,10 @@ class SetClock:
         """Give the instant it was set to."""
         return self.instant
 
+    def set_to(self, instant: datetime) -> None:
+        """Set it to another instant, aware, in UTC."""
+        self.instant = instant
+
 
 def to_utc(instant: datetime) -> datetime:
     """Give the same instant in UTC; a naive one raises ValueError."""

@@ -5,7 +5,8 @@ mode sandbox the stand-ins and a receiver, for as long as the block lasts.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+import os
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -37,19 +38,24 @@ from winback.settings import Environment, Settings, load_settings, read_environm
 from winback.states import Mode
 from winback.web.app import make_app
 from winback.web.receiver import receiving, server_config
-from winback.web.serving import keys_of
+from winback.web.serving import WebhookKeys
 
 
 @contextmanager
 def open_business(
-    as_of: str | None = None, *, writes: bool, home: Path | None = None
+    as_of: str | None = None,
+    *,
+    writes: bool,
+    home: Path | None = None,
+    environ: Mapping[str, str] | None = None,
 ) -> Iterator[tuple[Business, datetime]]:
     """Open the business of a home folder, and give it with the instant to stand at.
 
-    ``as_of`` is read by the rule of DESIGN.md, section 6. Raises ConfigError or FileMistakes for
-    what people wrote, SchemaError for a database that does not fit.
+    ``environ`` stands for the process's environment unless given. ``as_of`` is read by the rule
+    of DESIGN.md, section 6. Raises ConfigError or FileMistakes for what people wrote, SchemaError
+    for a database that does not fit.
     """
-    environment = read_environment(home=home)
+    environment = read_environment(os.environ if environ is None else environ, home)
     settings = load_settings(environment.home)
     now = _instant(as_of, settings, environment, writes=writes)
     campaigns = load_campaigns(environment.home)
@@ -120,7 +126,7 @@ def open_sandbox(
                 twilio_auth_tokens=given.twilio_auth_tokens,
             )
         within = replace(business, environment=lent)
-        keys = keys_of(lent)
+        keys = _webhook_keys(lent)
         with receiving(lambda _: make_app(within, webhook_keys=keys, clock=clock)) as receiver:
             stand.deliver_to(receiver.url, business.settings.base_url)
             yield Sandboxed(within, stand, receiver.url)
@@ -131,7 +137,7 @@ def serve_web(business: Business, *, host: str, port: int) -> None:
 
     Raises ConfigError where a webhook would stand open in mode live.
     """
-    app = make_app(business, webhook_keys=keys_of(business.environment), clock=SystemClock())
+    app = make_app(business, webhook_keys=_webhook_keys(business.environment), clock=SystemClock())
     uvicorn.Server(server_config(app, host=host, port=port)).run()
 
 
@@ -139,6 +145,14 @@ async def prefect_answers() -> bool:
     """Say whether ``PREFECT_API_URL`` is set and a server answers there."""
     url = read_environment().prefect_api_url
     return url is not None and await asyncio.to_thread(answers, url)
+
+
+def _webhook_keys(environment: Environment) -> WebhookKeys:
+    return WebhookKeys(
+        sendgrid_events=environment.sendgrid_webhook_keys,
+        sendgrid_parse=environment.sendgrid_parse_keys,
+        twilio_tokens=tuple(token.get_secret_value() for token in environment.twilio_auth_tokens),
+    )
 
 
 def _has_urls(environment: Environment) -> bool:

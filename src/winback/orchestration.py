@@ -13,13 +13,13 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from prefect import Flow, runtime
 from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
 from prefect.blocks.system import Secret
 from prefect.client.schemas.objects import FlowRun, State
+from prefect.logging.handlers import APILogHandler
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -29,6 +29,7 @@ from winback.day import Counts, Day
 from winback.house import open_day
 from winback.outcomes.artifacts import artifact_pages
 from winback.outcomes.report import build_report
+from winback.shipped import shipped
 from winback.states import Stage
 
 logger = logging.getLogger(__name__)
@@ -141,16 +142,20 @@ async def note_failure(flow: Flow[Any, Any], flow_run: FlowRun, state: State[Any
 
 
 async def run_reactivate(day: Day) -> dict[str, Counts]:
-    """Run the day through Prefect: the flow ``reactivate`` of the home folder."""
-    flows_home = day.business.environment.home
-    if not (flows_home / "flows" / "reactivate.py").exists():
-        flows_home = Path(__file__).parent
-    if str(flows_home) not in sys.path:
-        sys.path.insert(0, str(flows_home))
+    """Run the day through Prefect: the flow ``reactivate`` of the home folder, else the shipped."""
+    home = day.business.environment.home
+    holder = home if (home / "flows" / "reactivate.py").exists() else shipped("flows")
+    if str(holder) not in sys.path:
+        sys.path.insert(0, str(holder))
     reactivate = importlib.import_module("flows.reactivate").reactivate
     with within(day):
         done: dict[str, Counts] = await reactivate()
     return done
+
+
+async def flush_logs() -> None:
+    """Wait until the logs of runs are with the server; without it the last lines get lost."""
+    await APILogHandler.aflush()
 
 
 async def _fill_environment_from_blocks() -> None:

@@ -35,6 +35,7 @@ def make_app() -> typer.Typer:
         epilog="Begin with: winback demo",
         no_args_is_help=True,
         add_completion=False,
+        context_settings={"max_content_width": 110},
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )

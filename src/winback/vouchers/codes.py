@@ -7,15 +7,13 @@ what is typed instead of 0 and 1 is understood (FACTS.md SEC-15).
 from collections.abc import Sequence
 from typing import Final, Protocol
 
-from sqlalchemy import ColumnElement, func
-from sqlalchemy.orm import InstrumentedAttribute
-
 ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 LENGTH: Final = 13
 LONGEST: Final = 64
 """Characters of the longest code that a shop's own pool may hold."""
+REPLACED: Final = (("-", ""), (" ", ""), ("O", "0"), ("I", "1"), ("L", "1"))
+"""What is typed, and what it is compared as."""
 _GROUPS: Final = ((0, 4), (4, 8), (8, LENGTH))
-_REPLACED: Final = (("-", ""), (" ", ""), ("O", "0"), ("I", "1"), ("L", "1"))
 
 
 class Rng(Protocol):
@@ -38,14 +36,6 @@ def normalize_code(text: str) -> str:
     simply never found.
     """
     key = "".join(text.split()).upper()
-    for written, meant in _REPLACED:
+    for written, meant in REPLACED:
         key = key.replace(written, meant)
-    return key
-
-
-def normalized(column: InstrumentedAttribute[str | None]) -> ColumnElement[str]:
-    """Give the same comparison form of a column, in SQL."""
-    key: ColumnElement[str] = func.upper(func.trim(column))
-    for written, meant in _REPLACED:
-        key = func.replace(key, written, meant)
     return key

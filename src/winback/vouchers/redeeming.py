@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Select, bindparam, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Select, bindparam, func, select, update
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from winback.database.history import record_moves
 from winback.database.tables import Installation, Purchase, Voucher
 from winback.states import PurchaseKind, VoucherState
-from winback.vouchers.codes import normalize_code, normalized
+from winback.vouchers.codes import REPLACED, normalize_code
 from winback.vouchers.machine import VoucherEvent
 
 _SLACK: Final = timedelta(days=1)
@@ -86,7 +86,7 @@ def _carried(since: datetime | None, state: VoucherState) -> Select[Any]:
             Purchase.id.label("purchase_id"),
             Purchase.purchased_at,
         )
-        .join(Voucher, Voucher.code_key == normalized(Purchase.voucher_code))
+        .join(Voucher, Voucher.code_key == _normalized(Purchase.voucher_code))
         .where(
             Purchase.voucher_code.is_not(None),
             Purchase.kind == PurchaseKind.SALE,
@@ -151,3 +151,11 @@ def _record(session: Session, voucher_ids: list[int], now: datetime, *, why: str
             for voucher_id in voucher_ids
         ],
     )
+
+
+def _normalized(column: InstrumentedAttribute[str | None]) -> ColumnElement[str]:
+    """Give the same comparison form of a column, in SQL."""
+    key: ColumnElement[str] = func.upper(func.trim(column))
+    for written, meant in REPLACED:
+        key = func.replace(key, written, meant)
+    return key
