@@ -22,7 +22,8 @@ from winback.sources.purchase_rows import PurchaseForm
 from winback.sources.sql import SqlSource
 from winback.sources.staging import INSERTS, one_pull_at_a_time, pulling_connection
 from winback.sources.taking_customers import TakingCustomers
-from winback.sources.taking_purchases import WAITING_NAMES, Taken, Taking, Waiting, any_waiting
+from winback.sources.taking_purchases import Taken, Taking
+from winback.sources.waiting import WAITING_NAMES, Waiting, any_waiting
 from winback.states import Mode
 
 __all__ = ["Progress", "PullCounts", "Reading", "pull_each", "pull_sources"]

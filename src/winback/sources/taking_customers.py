@@ -19,23 +19,17 @@ from sqlalchemy import (
     func,
     insert,
     literal,
-    null,
-    or_,
     select,
-    true,
     update,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session, aliased
 
-from winback.customers.merging import merge_customers
 from winback.database.bulk import Cell
 from winback.database.tables import (
-    ContactPoint,
     Customer,
     RejectedRow,
     SourceCustomer,
-    Suppression,
 )
 from winback.sources import staging
 from winback.sources.customer_rows import (
@@ -47,17 +41,18 @@ from winback.sources.customer_rows import (
     customer_reader,
     row_hash,
 )
+from winback.sources.joining import emails_given_up, join_by_email, merge_by_email
 from winback.sources.protocol import QUERY, BadRow, Slice
 from winback.sources.rejecting import Rejects
 from winback.sources.staging import (
     BATCH,
-    INSERTS,
     customers_table,
     know_sizes,
     next_ids,
     staged,
     write_staged,
 )
+from winback.sources.taking_addresses import write_addresses
 from winback.sources.taking_consents import take_consents
 from winback.sources.taking_purchases import Taken
 from winback.states import Channel
@@ -88,9 +83,9 @@ class TakingCustomers:
             know_sizes(self.connection, as_read)
             self._normalize(as_read, rejects, piece)
             know_sizes(self.connection, staging.fresh)
-            emails = self._emails_in_play()
+            emails = emails_given_up(self.connection, self.form.source)
             taken.added, taken.changed = self._write()
-            self._merge(emails)
+            merge_by_email(self.session, emails, now=self.now, currency=self.currency)
             if rejects.any_kept():
                 still = RejectedRow.external_id.in_(select(as_read.c.external_id)) & ~(
                     RejectedRow.external_id.in_(select(_F.external_id))
@@ -207,23 +202,6 @@ class TakingCustomers:
             rejects.flush()
             self.step(seq)
 
-    def _emails_in_play(self) -> set[str]:
-        """Give the addresses that known rows give up: they may have become single now."""
-        old = (
-            select(SourceCustomer.email)
-            .join(
-                staging.fresh,
-                (SourceCustomer.source == self.form.source)
-                & (SourceCustomer.external_id == _F.external_id),
-            )
-            .where(
-                _F.is_known,
-                SourceCustomer.email.is_not(None),
-                SourceCustomer.email.is_distinct_from(_F.email),
-            )
-        )
-        return {str(one) for one in self.connection.scalars(old)}
-
     def _write(self) -> tuple[int, int]:
         """Write what is staged; gives how many were added and changed."""
         counted = self.connection.execute(
@@ -234,69 +212,15 @@ class TakingCustomers:
             return 0, 0
         if total > known:
             if "email" in self.form.names:
-                self._join_by_email()
+                join_by_email(self.connection, self.form.source)
             self._make_customers(total)
         if known:
             self._update_source_rows()
         self._update_customers()
         know_sizes(self.connection, staging.fresh)
-        self._write_addresses()
+        write_addresses(self.session, self.form.names, self.now)
         take_consents(self.connection, self.form, self.now)
         return total - known, known
-
-    def _join_by_email(self) -> None:
-        """Give new rows the customer that another source knows by the same address.
-
-        Never within one source; an address that occurs twice in one source joins nothing.
-        """
-        other, twin, own = (aliased(SourceCustomer) for _ in range(3))
-        second = staging.fresh.alias("second")
-        pairs = (
-            select(_F.seq, other.customer_id)
-            .join(other, (other.email == _F.email) & (other.source != self.form.source))
-            .where(
-                ~_F.is_known,
-                ~exists(
-                    select(twin.id).where(
-                        twin.email == _F.email, twin.source == other.source, twin.id != other.id
-                    )
-                ),
-                ~exists(
-                    select(own.id).where(own.email == _F.email, own.source == self.form.source)
-                ),
-                ~exists(
-                    select(second.c.seq).where(second.c.email == _F.email, second.c.seq != _F.seq)
-                ),
-                ~exists(
-                    select(own.id).where(
-                        own.customer_id == other.customer_id, own.source == self.form.source
-                    )
-                ),
-            )
-            .subquery()
-        )
-        one = (
-            select(pairs.c.seq, func.min(pairs.c.customer_id).label("customer_id"))
-            .group_by(pairs.c.seq)
-            .having(func.min(pairs.c.customer_id) == func.max(pairs.c.customer_id))
-            .subquery()
-        )
-        single = (
-            select(one.c.customer_id)
-            .group_by(one.c.customer_id)
-            .having(func.count() == 1)
-            .scalar_subquery()
-        )
-        self.connection.exec_driver_sql(
-            f"CREATE INDEX staged_fresh_email ON {staging.fresh.name} (email)"
-            if self.connection.dialect.name == "postgresql"
-            else f"CREATE INDEX temp.staged_fresh_email ON {staging.fresh.name} (email)"
-        )
-        self.connection.execute(
-            update(staging.fresh)
-            .where(_F.seq == one.c.seq, one.c.customer_id.in_(single))
-            .values(customer_id=one.c.customer_id, is_joined=True)
-        )
 
     def _make_customers(self, total: int) -> None:
         """Make customers of new rows that joined nobody, and note how the source knows them."""
@@ -371,114 +295,6 @@ class TakingCustomers:
 
     def _json(self, column: ColumnElement[str]) -> ColumnElement[Any]:
         return cast(column, JSONB) if self.connection.dialect.name == "postgresql" else column
-
-    def _write_addresses(self) -> None:
-        """Note the addresses of changed rows; what no source names any more is not current."""
-        now = literal(self.now, ContactPoint.seen_at.type)
-        new = INSERTS[self.connection.dialect.name](ContactPoint)
-        yes = literal(True)  # noqa: FBT003 - an SQL literal
-        for name, channel in (("email", literal(Channel.EMAIL.value)), ("phone", _F.phone_channel)):
-            if name not in self.form.names:
-                continue
-            said = select(
-                _F.customer_id, channel, _F[name], _F[f"{name}_hash"], yes, yes, now
-            ).where(_F[name].is_not(None))
-            columns = ["customer_id", "channel", "address", "address_hash"]
-            statement = new.from_select([*columns, "is_current", "is_reachable", "seen_at"], said)
-            self.connection.execute(
-                statement.on_conflict_do_update(
-                    index_elements=["customer_id", "channel", "address"],
-                    set_={
-                        "is_current": yes,
-                        "seen_at": case(
-                            (ContactPoint.is_current, ContactPoint.seen_at),
-                            else_=statement.excluded.seen_at,
-                        ),
-                    },
-                )
-            )
-            self._suppress_too(_F[f"{name}_hash"])
-        still_named = exists(
-            select(SourceCustomer.id).where(
-                SourceCustomer.customer_id == ContactPoint.customer_id,
-                or_(
-                    SourceCustomer.email == ContactPoint.address,
-                    SourceCustomer.phone == ContactPoint.address,
-                ),
-            )
-        )
-        self.session.execute(
-            update(ContactPoint)
-            .where(
-                ContactPoint.is_current,
-                ContactPoint.customer_id.in_(select(_F.customer_id).where(_F.is_known)),
-                ~still_named,
-            )
-            .values(is_current=False)
-            .execution_options(**_IN_BULK)
-        )
-
-    def _suppress_too(self, address_hash: ColumnElement[Any]) -> None:
-        """Let a no of the person cover addresses that came after it (FACTS.md LAW-4)."""
-        said = aliased(Suppression)
-        covered = select(
-            null(),
-            address_hash,
-            said.channel,
-            said.reason,
-            literal("pull"),
-            said.key + literal(":") + func.substr(address_hash, 1, 24),
-            literal(self.now, Suppression.at.type),
-        ).where(
-            said.customer_id == _F.customer_id, said.channel.is_(None), address_hash.is_not(None)
-        )
-        self.connection.execute(
-            INSERTS[self.connection.dialect.name](Suppression)
-            .from_select(
-                ["customer_id", "address_hash", "channel", "reason", "source", "key", "at"],
-                covered.where(true()),
-            )
-            .on_conflict_do_nothing(index_elements=["key"])
-        )
-
-    def _merge(self, emails: set[str]) -> None:
-        """Make one of customers that turn out to share an address over two sources."""
-        played = select(_F.email).where(_F.email.is_not(None))
-        known = aliased(SourceCustomer)
-        counted = (
-            select(known.email, known.source, func.min(known.customer_id).label("customer_id"))
-            .where(or_(known.email.in_(played), known.email.in_(sorted(emails))))
-            .group_by(known.email, known.source)
-            .having(func.count() == 1)
-            .subquery()
-        )
-        shared = (
-            select(counted.c.email)
-            .group_by(counted.c.email)
-            .having(func.min(counted.c.customer_id) != func.max(counted.c.customer_id))
-        )
-        for email in self.connection.scalars(shared.order_by(counted.c.email)).all():
-            rows = self.connection.execute(
-                select(counted.c.customer_id)
-                .where(counted.c.email == email)
-                .order_by(counted.c.customer_id)
-            )
-            first, *others = dict.fromkeys(row.customer_id for row in rows)
-            for other in others:
-                if not self._share_a_source(first, other):
-                    first = merge_customers(
-                        self.session, first, other, now=self.now, currency=self.currency
-                    )
-
-    def _share_a_source(self, one: int, other: int) -> bool:
-        """Say whether one source knows both: then they are two persons to it."""
-        mine, theirs = aliased(SourceCustomer), aliased(SourceCustomer)
-        found = (
-            select(mine.id)
-            .join(theirs, theirs.source == mine.source)
-            .where(mine.customer_id == one, theirs.customer_id == other)
-        )
-        return self.connection.execute(found.limit(1)).first() is not None
 
 
 def _forget_person(cells: dict[str, Cell]) -> None:

@@ -1,8 +1,7 @@
 """Take one slice of purchases: stage, resolve, insert, correct, add up; all in SQL."""
 
 import logging
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -11,10 +10,8 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     String,
-    bindparam,
     case,
     cast,
-    delete,
     exists,
     func,
     insert,
@@ -29,10 +26,12 @@ from sqlalchemy.orm import Session
 from winback.customers.sums import purchase_sums, recompute_sums
 from winback.database.tables import Customer, Purchase, RejectedRow, SourceCustomer
 from winback.sources import staging
-from winback.sources.protocol import BadRow, Mark, Row, Slice
-from winback.sources.purchase_rows import OPTIONAL, PurchaseForm, StagedRow, purchase_reader
-from winback.sources.rejecting import Rejects, waiting_condition
-from winback.sources.staging import BATCH, INSERTS, know_sizes, next_ids, staged, write_staged
+from winback.sources.protocol import Slice
+from winback.sources.purchase_rows import PurchaseForm, StagedRow
+from winback.sources.rejecting import Rejects
+from winback.sources.staging import BATCH, INSERTS, next_ids, staged
+from winback.sources.staging_purchases import stage_purchases
+from winback.sources.waiting import as_written
 
 logger = logging.getLogger(__name__)
 
@@ -76,10 +75,10 @@ class Taking:
         rejects = Rejects(self.connection, self.form.source, "purchases", piece.path)
         tables = (staging.purchases, staging.repeats, staging.rejected, staging.corrected)
         with staged(self.connection, *tables):
-            taken = self._stage(piece, rejects)
-            know_sizes(self.connection, staging.purchases)
-            if not self.form.has_ids and not piece.is_whole:
-                self._continue_ordinals(piece)
+            read = stage_purchases(
+                self.connection, self.form, piece, rejects=rejects, step=self.step
+            )
+            taken = Taken(read=read)
             self._apply(taken, rejects)
             if rejects.any_kept():
                 rejects.forget(is_whole=piece.is_whole, first_line=piece.first_line)
@@ -88,114 +87,6 @@ class Taking:
             rejects.keep(self.now)
         taken.rejected = rejects.count
         return taken
-
-    def _stage(self, piece: Slice, rejects: Rejects) -> Taken:
-        """Read all rows into the temporary table; tell equal ones apart."""
-        read, seen = purchase_reader(self.form), staging.MaybeSeen()
-        columns = self.form.columns
-        taken, batch, repeated = Taken(), list[StagedRow](), list[tuple[str]]()
-        for row in piece.rows():
-            taken.read += 1
-            try:
-                if isinstance(row, BadRow):
-                    raise row
-                one = read(*row)
-            except BadRow as bad:
-                own = bad.values.get("external_id") or None
-                rejects.add(bad.line, bad.reason, bad.values, external_id=own)
-                continue
-            if seen.add(one[1]):  # type: ignore[arg-type]
-                repeated.append((one[1],))  # type: ignore[arg-type]
-            batch.append(one)
-            if len(batch) >= BATCH:
-                self._write(columns, batch, repeated, rejects=rejects)
-                batch, repeated = [], []
-                self.step(taken.read)
-        self._write(columns, batch, repeated, rejects=rejects)
-        self._tell_equals_apart()
-        self.step(taken.read)
-        return taken
-
-    def _write(
-        self,
-        columns: Sequence[str],
-        batch: list[StagedRow],
-        repeated: list[tuple[str]],
-        *,
-        rejects: Rejects,
-    ) -> None:
-        write_staged(self.connection, staging.purchases, columns, batch)
-        write_staged(self.connection, staging.repeats, ("external_id",), repeated)
-        rejects.flush()
-
-    def _tell_equals_apart(self) -> None:
-        """Keep the last of rows with one id; without ids, count equal rows in their order."""
-        repeats = staging.repeats.c
-        if self.connection.execute(select(repeats.external_id).limit(1)).first() is None:
-            return
-        know_sizes(self.connection, staging.repeats)
-        order = _STAGED.n.desc() if self.form.has_ids else _STAGED.n
-        places = (
-            select(
-                _STAGED.n,
-                func.row_number()
-                .over(partition_by=_STAGED.external_id, order_by=order)
-                .label("place"),
-            )
-            .where(_STAGED.external_id.in_(select(repeats.external_id)))
-            .subquery()
-        )
-        later = select(places).where(places.c.place > 1).subquery()
-        if self.form.has_ids:
-            self.connection.execute(
-                delete(staging.purchases).where(_STAGED.n.in_(select(later.c.n)))
-            )
-        else:
-            self.connection.execute(
-                update(staging.purchases)
-                .where(_STAGED.n == later.c.n)
-                .values(ordinal=later.c.place)
-            )
-
-    def _continue_ordinals(self, piece: Slice) -> None:
-        """Count equal rows in the part of the file that was read before.
-
-        Only where an equal row is known at all is that part read again.
-        """
-        first = _STAGED.external_id + literal("-1")
-        known = exists(
-            select(Purchase.id).where(
-                Purchase.source == self.form.source, Purchase.external_id == first
-            )
-        )
-        waits = exists(
-            select(RejectedRow.id).where(
-                waiting_condition(self.form.source), RejectedRow.external_id == first
-            )
-        )
-        equal = set(
-            self.connection.scalars(select(_STAGED.external_id).distinct().where(known | waits))
-        )
-        if not equal:
-            return
-        before = Counter(one for one in self._earlier_ids(piece) if one in equal)
-        if before:
-            self.connection.execute(
-                update(staging.purchases)
-                .where(_STAGED.external_id == bindparam("equal"))
-                .values(ordinal=_STAGED.ordinal + bindparam("before")),
-                [{"equal": one, "before": count} for one, count in before.items()],
-            )
-
-    def _earlier_ids(self, piece: Slice) -> Iterator[str]:
-        read = purchase_reader(self.form)
-        for row in piece.earlier_rows():
-            if isinstance(row, BadRow):
-                continue
-            try:
-                yield str(read(*row)[1])
-            except BadRow:
-                continue
 
     def _apply(self, taken: Taken, rejects: Rejects) -> None:
         """Put the staged rows into the tables, and keep the customers' sums."""
@@ -306,7 +197,7 @@ class Taking:
                 rejects.add(
                     row.n,
                     "customer is not known; it will be taken when its customer is",
-                    _written(row),
+                    as_written(row),
                     external_id=row.final_id,
                     waits_for=row.customer,
                 )
@@ -392,91 +283,3 @@ def _first(mine: Any, theirs: Any) -> ColumnElement[Any]:
 
 def _last(mine: Any, theirs: Any) -> ColumnElement[Any]:
     return case((mine.is_(None) | (theirs > mine), theirs), else_=mine)
-
-
-def _written(row: Any) -> dict[str, str]:
-    """Give a staged row as a file would hold it, so that it can be read again."""
-    at = row.purchased_on.isoformat() if row.is_date_only else row.purchased_at.isoformat()
-    values = {
-        "external_id": row.final_id,
-        "customer": row.customer,
-        "purchased_at": at,
-        "amount": str(row.amount),
-        "currency": row.currency,
-        "kind": row.kind,
-    }
-    extra = {name: getattr(row, column) for name, column in OPTIONAL.items()}
-    return values | {name: value for name, value in extra.items() if value is not None}
-
-
-WAITING_NAMES: Final = (
-    "external_id",
-    "customer",
-    "purchased_at",
-    "amount",
-    "currency",
-    "kind",
-    *OPTIONAL,
-)
-
-
-@dataclass(slots=True)
-class Waiting:
-    """Rejected purchases whose customer is known by now."""
-
-    connection: Connection
-    source: str
-
-    path = "waiting"
-    is_whole = False
-    first_line = 0
-
-    def names(self) -> Sequence[str]:
-        """Give all names that such a row may have."""
-        return WAITING_NAMES
-
-    def rows(self) -> Iterator[Row | BadRow]:
-        """Give the rows as they were kept."""
-        known = exists(
-            select(SourceCustomer.id).where(
-                SourceCustomer.source == self.source,
-                SourceCustomer.external_id == RejectedRow.waits_for,
-            )
-        )
-        last = 0
-        rows = select(RejectedRow.id, RejectedRow.row).order_by(RejectedRow.id).limit(BATCH)
-        while True:
-            batch = self.connection.execute(
-                rows.where(waiting_condition(self.source), known, RejectedRow.id > last)
-            ).all()
-            for row in batch:
-                yield row.id, [str(row.row.get(name, "")) for name in WAITING_NAMES]
-            if len(batch) < BATCH:
-                return
-            last = batch[-1].id
-
-    def earlier_rows(self) -> Iterator[Row | BadRow]:
-        """Give nothing: their ids are settled."""
-        return iter(())
-
-    def progress(self) -> tuple[int, int]:
-        """Give nothing: they are few."""
-        return 0, 0
-
-    def mark(self, now: datetime) -> Mark:
-        """Give nothing to remember."""
-        return Mark(pulled_at=now)
-
-
-def any_waiting(connection: Connection, source: str) -> bool:
-    """Say whether purchases wait whose customers are known by now."""
-    found = select(RejectedRow.id).where(
-        waiting_condition(source),
-        exists(
-            select(SourceCustomer.id).where(
-                SourceCustomer.source == source,
-                SourceCustomer.external_id == RejectedRow.waits_for,
-            )
-        ),
-    )
-    return connection.execute(found.limit(1)).first() is not None
