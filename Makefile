@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: demo test check bench soak install install-dev lock browser docs golden clean
+.PHONY: demo test check bench install install-dev lock browser docs golden clean
 
 demo: install
 	$(BIN)/winback demo
@@ -26,6 +26,10 @@ bench: install-dev
 
 docs: install-dev
 	$(BIN)/python docs/generate.py
+
+# Writes the golden renderings anew: look at the diff before committing it.
+golden: install-dev
+	WINBACK_GOLDEN=write $(BIN)/python -m pytest tests/messages/test_golden.py
 
 install: $(VENV)/.installed
 install-dev: $(VENV)/.installed-dev

@@ -57,7 +57,9 @@ def state_machines() -> str:
     ):
         parts += [f"## {title}\n\n", (about or "").strip(), "\n\n", "```mermaid\nstateDiagram-v2\n"]
         for (state, event), target in transitions.items():
-            parts.append(f"    {state} --> {target}: {_word(event)}\n")
+            # Staying where it is says: this may happen here, and changes nothing. The table tells.
+            if target != state:
+                parts.append(f"    {state} --> {target}: {_word(event)}\n")
         parts.append("```\n\n| from | on | to | why |\n| --- | --- | --- | --- |\n")
         for (state, event), target in transitions.items():
             reason = why.get((state, event), "")

@@ -60,7 +60,7 @@ def open_business(
     now = _instant(as_of, settings, environment, writes=writes)
     campaigns = load_campaigns(environment.home)
     facts = load_facts(environment.home)
-    shelf = load_shelf(environment.home, campaigns)
+    shelf = load_shelf(environment.home, campaigns, facts)
     engine = open_database(environment.database_url, settings.mode, SystemClock().now())
     try:
         if as_of is not None and writes:

@@ -35,8 +35,9 @@ class Redacting(logging.Filter):
         return True
 
 
-def redact_logs() -> None:
-    """Put the filter on every handler of the root logger; safe to repeat."""
-    for handler in logging.getLogger().handlers:
-        if not any(isinstance(one, Redacting) for one in handler.filters):
-            handler.addFilter(Redacting())
+def redact_logs(*names: str) -> None:
+    """Put the filter on every handler of the root logger and of the named ones; may be repeated."""
+    for logger in (logging.getLogger(), *map(logging.getLogger, names)):
+        for handler in logger.handlers:
+            if not any(isinstance(one, Redacting) for one in handler.filters):
+                handler.addFilter(Redacting())

@@ -27,12 +27,16 @@ from winback.clock import local_date
 from winback.database.tables import StageRun
 from winback.day import Counts, Day
 from winback.house import open_day
+from winback.logs import redact_logs
 from winback.outcomes.artifacts import artifact_pages
 from winback.outcomes.report import build_report
 from winback.shipped import shipped
 from winback.states import Stage
 
 logger = logging.getLogger(__name__)
+
+# Prefect sends what is logged to its server: the net stands there too (FACTS.md SEC-22).
+redact_logs("prefect", "prefect.flow_runs", "prefect.task_runs")
 
 _present: ContextVar[Day | None] = ContextVar("winback_day", default=None)
 

@@ -3,11 +3,13 @@
 Rooms are imported inside the commands, so that ``winback --help`` answers at once.
 """
 
+import logging
 import sys
 
 import typer
 
 from winback.errors import WinbackError
+from winback.logs import redact_logs
 
 
 def make_app() -> typer.Typer:
@@ -61,6 +63,8 @@ def make_app() -> typer.Typer:
 
 def main() -> None:
     """Run one command; errors are one clear sentence on stderr, exit 2 for wrong use, 1 else."""
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    redact_logs()
     try:
         make_app()()
     except WinbackError as error:

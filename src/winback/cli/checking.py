@@ -59,7 +59,7 @@ def _files(home: Path) -> "tuple[list[Mistake], list[str]]":
     from winback.campaign.check import check_home, notices
     from winback.campaign.loading import load_campaigns, load_facts
     from winback.errors import FileMistakes
-    from winback.messages.compiling import lint_shelf
+    from winback.messages.compiling import lint_shelf, shelf_warnings
     from winback.messages.shelf import load_shelf
     from winback.settings import load_settings
     from winback.sources.config import load_sources, notes_on
@@ -75,15 +75,37 @@ def _files(home: Path) -> "tuple[list[Mistake], list[str]]":
     try:
         campaigns = load_campaigns(home)
         mistakes += pool_mistakes(home, campaigns)
-        mistakes += lint_shelf(load_shelf(home, campaigns, load_facts(home)))
+        shelf = load_shelf(home, campaigns, load_facts(home))
+        mistakes += lint_shelf(shelf)
+        warnings = [str(warning) for warning in shelf_warnings(shelf)]
     except FileMistakes:
         # Told by check_home already; templates are read in the light of their campaign.
-        campaigns = ()
+        campaigns, warnings = (), []
     if mistakes:
         return sorted(set(mistakes)), []
     settings = load_settings(home)
     is_sandbox = settings.mode is Mode.SANDBOX
-    return [], [*notices(settings, campaigns), *notes_on(sources, is_sandbox=is_sandbox)]
+    told = [*notices(settings, campaigns), *notes_on(sources, is_sandbox=is_sandbox)]
+    return [], [*told, *warnings, *_clock_notices(home, settings.business.time_zone)]
+
+
+def _clock_notices(home: Path, zone: str) -> list[str]:
+    """Say where a schedule runs by the clock of another place than the business."""
+    import yaml
+
+    path = home / "prefect.yaml"
+    if not path.exists():
+        return []
+    planned = yaml.safe_load(path.read_text(encoding="utf-8"))
+    zones = {
+        schedule.get("timezone", "UTC")
+        for deployment in planned.get("deployments", [])
+        for schedule in deployment.get("schedules", [])
+    }
+    return [
+        f"prefect.yaml: a schedule runs by the clock of {other}, the business by that of {zone}"
+        for other in sorted(zones - {zone})
+    ]
 
 
 def _outside(home: Path) -> "list[Part]":

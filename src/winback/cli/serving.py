@@ -24,7 +24,7 @@ def serve(
     from winback.house import serve_web
 
     # Access logs would hold tokens; ours hold ids and counts (promise P11).
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("winback").setLevel(logging.INFO)
     with opened(writes=False) as (business, _):
         say(f"serving {business.settings.business.name} on http://{host}:{port}; Ctrl-C stops")
         serve_web(business, host=host, port=port)
