@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -183,15 +183,19 @@ async def test_the_walk_keeps_its_order(town: DemoTown) -> None:
     """Each day: the clock, the purchases, the run at 10:00, the clock, the people."""
     told: list[str] = []
 
-    async def run_day(now: datetime) -> None:
-        await asyncio.sleep(0)
-        told.append(f"run {now:%m-%d %H:%M}")
+    def note(word: str) -> Callable[[datetime], Awaitable[None]]:
+        async def noted(now: datetime) -> None:
+            await asyncio.sleep(0)
+            told.append(f"{word} {now:%m-%d %H:%M}")
+
+        return noted
 
     await walk(
         town,
         days_between()[:2],
-        run_day=run_day,
+        run_day=note("run"),
         set_clock=lambda now: told.append(f"clock {now:%m-%d %H:%M}"),
+        settle=note("settle"),
         walked=lambda day: told.append(f"walked {day:%m-%d}"),
     )
 
@@ -199,10 +203,12 @@ async def test_the_walk_keeps_its_order(town: DemoTown) -> None:
         "clock 07-01 14:00",
         "run 07-01 14:00",
         "clock 07-02 01:00",
+        "settle 07-02 01:00",
         "walked 07-01",
         "clock 07-02 14:00",
         "run 07-02 14:00",
         "clock 07-03 01:00",
+        "settle 07-03 01:00",
         "walked 07-02",
     ]
 

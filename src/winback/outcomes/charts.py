@@ -200,11 +200,12 @@ def ticks(low: float, high: float, about: int = 5) -> list[float]:
 
 
 def _months(weeks: Sequence[Week]) -> Iterator[tuple[int, date]]:
-    shown, every = -99, max(1, len(weeks) // 14)
+    """Give the weeks that are labeled: the first of a month, as far apart as the words are long."""
+    free_from, apart = 0, max(3, len(weeks) // 14)
     for place, week in enumerate(weeks):
         is_first = place == 0 or weeks[place - 1].begins_on.month != week.begins_on.month
-        if is_first and place - shown >= max(3, every):
-            shown = place
+        if is_first and place >= free_from:
+            free_from = place + apart + (2 if week.begins_on.month == 1 else 0)
             yield place, week.begins_on
 
 

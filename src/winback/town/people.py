@@ -11,7 +11,7 @@ from typing import Final
 
 from winback.states import Reason
 
-_COME_BACK: Final = 0.115
+_COME_BACK: Final = 0.085
 """Share of the town that lets itself be brought back."""
 _MAILBOX_GONE: Final = 0.02
 _MACHINE_OPENS: Final = 0.3

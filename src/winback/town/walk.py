@@ -64,12 +64,15 @@ async def walk(
     *,
     run_day: Callable[[datetime], Awaitable[object]],
     set_clock: Callable[[datetime], None],
+    settle: Callable[[datetime], Awaitable[object]] | None = None,
     walked: Callable[[date], None] = lambda _day: None,
 ) -> None:
     """Walk through days: purchases arrive, winback runs at 10:00, people act until 21:00.
 
-    ``set_clock`` is told every instant before anything happens at it; ``walked`` every day that
-    is over, for a progress bar. May be called again for the days that follow.
+    ``set_clock`` is told every instant before anything happens at it; ``settle`` is awaited when
+    the people have acted, where the receiver only stores what they did (much faster than applying
+    each event for itself, and in good time: nothing is sent before the next morning); ``walked``
+    is told every day that is over. May be called again for the days that follow.
     """
     for day in days:
         morning = ten_in_the_morning(day, town.shop.zone)
@@ -79,4 +82,6 @@ async def walk(
         evening = at_local(day, _EVENING, town.shop.zone)
         set_clock(evening)
         await town.evening(evening)
+        if settle is not None:
+            await settle(evening)
         walked(day)
