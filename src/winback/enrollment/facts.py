@@ -9,10 +9,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import case, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from winback.campaign.conditions import FIELDS
 from winback.clock import local_date
@@ -21,7 +22,14 @@ from winback.database.types import Amount
 from winback.enrollment.value import current_threshold, spends_of, value_of
 from winback.states import OPEN_ENROLLMENTS, PurchaseKind
 
-_CHUNK = 1000
+_CHUNK: Final = 1000
+_COLUMNS: Final[Mapping[str, InstrumentedAttribute[Any]]] = {
+    "country": Customer.country,
+    "locale": Customer.locale,
+    "tags": Customer.tags,
+    "interests": Customer.interests,
+}
+_UNKNOWN: Final[Mapping[str, object]] = {"country": "", "locale": "", "tags": [], "interests": []}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +57,7 @@ def condition_facts(
     found: dict[int, dict[str, object]] = {}
     for start in range(0, len(customer_ids), _CHUNK):
         ids = customer_ids[start : start + _CHUNK]
-        facts = _plain_facts(session, ids, now=now, zone=zone, currency=currency)
+        facts = _plain_facts(session, ids, now=now, zone=zone, currency=currency, fields=fields)
         _add_enrollment_facts(session, facts, now=now, zone=zone, currency=currency, fields=fields)
         if "last_product" in fields:
             products = _last_products(session, ids, now)
@@ -66,35 +74,30 @@ def _plain_facts(
     now: datetime,
     zone: ZoneInfo,
     currency: str | None,
+    fields: Collection[str],
 ) -> dict[int, dict[str, object]]:
+    told = [name for name in _COLUMNS if name in fields]
     rows = session.execute(
         select(
             Customer.id,
-            Customer.country,
-            Customer.locale,
-            Customer.tags,
-            Customer.interests,
             Customer.purchase_count,
             Customer.spent,
             Customer.last_purchased_at,
             Customer.last_purchased_on,
+            *(_COLUMNS[name] for name in told),
         ).where(Customer.id.in_(ids))
     ).all()
     bought_later = [row.id for row in rows if row.last_purchased_at and row.last_purchased_at > now]
     counted = _count_anew(session, bought_later, now, currency)
     today = local_date(now, zone)
     facts: dict[int, dict[str, object]] = {}
-    for row in rows:
-        kept = _Sums(row.purchase_count, row.spent, row.last_purchased_on)
-        sums = counted.get(row.id, kept)
-        facts[row.id] = {
+    for customer_id, count, spent, _, last_on, *words in rows:
+        sums = counted.get(customer_id) or _Sums(count, spent, last_on)
+        facts[customer_id] = {
             "purchases": sums.purchases,
             "spent": sums.spent,
             "days_since_last_purchase": (today - sums.last_on).days if sums.last_on else 0,
-            "country": row.country or "",
-            "locale": row.locale or "",
-            "tags": row.tags or [],
-            "interests": row.interests or [],
+            **{name: word or _UNKNOWN[name] for name, word in zip(told, words, strict=True)},
         }
     return facts
 
