@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from winback.campaign.schema import Campaign
@@ -93,26 +94,38 @@ class World:
         **fields: Any,
     ) -> Enrollment:
         """Enroll a customer, by default a new one, in an arm."""
-        is_treated = arm is Arm.TREATED
-        state = EnrollmentState.ACTIVE if is_treated else EnrollmentState.HELD_OUT
         enrollment = Enrollment(
-            **{
-                "campaign": "six-month",
-                "campaign_version_id": self.version,
-                "customer_id": (customer or self.customer()).id,
-                "lapsed_on": date(2025, 7, 5),
-                "arm": arm,
-                "state": state,
-                "value": "normal",
-                "enrolled_at": at,
-                "enrolled_on": at.date(),
-                "measure_until": at + timedelta(days=90),
-                **fields,
-            }
+            **self._enrollment((customer or self.customer()).id, arm, at) | fields
         )
         self.session.add(enrollment)
         self.session.flush()
         return enrollment
+
+    def enrollments(self, count: int) -> None:
+        """Enroll many new customers at once."""
+        long_before = START - timedelta(days=300)
+        ids = self.session.scalars(
+            insert(Customer).returning(Customer.id),
+            [{"first_seen_at": long_before, "changed_at": long_before} for _ in range(count)],
+        ).all()
+        self.session.execute(
+            insert(Enrollment), [self._enrollment(id_, Arm.TREATED, START) for id_ in ids]
+        )
+
+    def _enrollment(self, customer_id: int, arm: Arm, at: datetime) -> dict[str, Any]:
+        is_treated = arm is Arm.TREATED
+        return {
+            "campaign": "six-month",
+            "campaign_version_id": self.version,
+            "customer_id": customer_id,
+            "lapsed_on": date(2025, 7, 5),
+            "arm": arm,
+            "state": EnrollmentState.ACTIVE if is_treated else EnrollmentState.HELD_OUT,
+            "value": "normal",
+            "enrolled_at": at,
+            "enrolled_on": at.date(),
+            "measure_until": at + timedelta(days=90),
+        }
 
     def purchase(
         self,

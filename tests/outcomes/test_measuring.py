@@ -165,8 +165,7 @@ def test_a_merged_customers_purchases_count(engine: Engine, world: World) -> Non
 
 def test_many_enrollments_are_measured_in_parts(engine: Engine, world: World) -> None:
     """More enrollments than one part holds are all measured, each once."""
-    for _ in range(2_100):
-        world.enrollment()
+    world.enrollments(2_100)
     world.session.commit()
 
     counts = measure(engine, settings=SETTINGS, now=START)

@@ -185,7 +185,7 @@ def _measure_part(
     }
     facts = _Facts.read(session, enrollments)
     after = [
-        asdict(facts.result(row, settings))
+        _columns(facts.result(row, settings))
         | {"enrollment_id": row.id, "is_window_over": row.measure_until <= now}
         for row in enrollments
         if not row.is_left_out
@@ -202,6 +202,10 @@ def _measure_part(
         and not before.get(row["enrollment_id"], {}).get("is_window_over", False)
     ]
     return MeasureCounts(len(enrollments), len(differing) + len(left_out), len(closed))
+
+
+def _columns(result: Result) -> dict[str, Any]:
+    return {name: getattr(result, name) for name in Result.__slots__}
 
 
 def _differs(row: Mapping[str, Any], before: Mapping[str, Any] | None) -> bool:
