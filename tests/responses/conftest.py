@@ -9,6 +9,7 @@ from sqlalchemy import Engine, create_engine
 from tests.delivery.shop import make_business
 from tests.responses.ears import Ears
 from winback.business import Business
+from winback.messages.shelf import load_shelf
 
 
 @pytest.fixture(scope="session")
@@ -20,6 +21,16 @@ def shipped() -> Iterator[Business]:
 
 
 @pytest.fixture
-def shop(engine: Engine, shipped: Business) -> Ears:
-    """Give the shipped example on each of the two databases, with fake providers."""
-    return Ears(replace(shipped, engine=engine))
+def business(engine: Engine, shipped: Business) -> Business:
+    """Give the shipped example on each of the two databases.
+
+    The shelf is a new one: it remembers what it published, and where.
+    """
+    shelf = load_shelf(shipped.environment.home, shipped.campaigns, shipped.facts)
+    return replace(shipped, engine=engine, shelf=shelf)
+
+
+@pytest.fixture
+def shop(business: Business) -> Ears:
+    """Give the example's shop, with fake providers."""
+    return Ears(business)

@@ -58,6 +58,8 @@ def test_each_result_does_what_follows_from_it(
     enrollment_id, case_id = case_of
     assert _close(shop, case_id, result)
     assert shop.state(enrollment_id) == state
+    answers = [one.step for one in shop.messages(enrollment_id) if one.is_answer]
+    assert answers == (["purchase"] if result is Result.CAME_BACK else [])
     is_open = result is Result.NO_ANSWER
     assert shop.cases()[0].state is (CaseState.OPEN if is_open else CaseState.CLOSED)
     assert len(_waiting(shop)) == int(is_open)

@@ -1,22 +1,20 @@
 """The shop, served."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
-from sqlalchemy import Engine
 
-from tests.responses.conftest import shipped
+from tests.responses.conftest import business, shipped
 from tests.web.served import Served, TestClient, serve
 from winback.business import Business
 
-__all__ = ["client", "served", "shipped"]
+__all__ = ["business", "client", "served", "shipped"]
 
 
 @pytest.fixture
-def served(engine: Engine, shipped: Business) -> Served:
+def served(business: Business) -> Served:
     """Give the shipped example, served, with keys that the test signs with."""
-    return serve(replace(shipped, engine=engine))
+    return serve(business)
 
 
 @pytest.fixture

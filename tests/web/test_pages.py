@@ -163,7 +163,7 @@ def test_a_voucher_page_shows_the_code_and_its_true_last_day(
     shown = client.get(_voucher(served, message)).text
     assert "ABCD-1234" in shown
     assert "15% off" in shown
-    assert "Saturday, March 21, 2026" in shown
+    assert "Saturday, 21 March 2026" in shown
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,11 @@
 
 import json
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
-from sqlalchemy import Engine
 
-from tests.web.served import TOKEN, Served, TestClient, serve
+from tests.web.served import TOKEN, Served, TestClient
 from winback.business import Business
 from winback.clock import SetClock
 from winback.errors import ConfigError
@@ -144,11 +144,11 @@ def test_an_error_after_the_answer_loses_nothing(served: Served) -> None:
     assert served.shop.respond().suppressed == 1
 
 
-def test_mode_live_does_not_start_with_an_open_door(engine: Engine, shipped: Business) -> None:
+def test_mode_live_does_not_start_with_an_open_door(business: Business, now: datetime) -> None:
     """FACTS.md SEC-1, SG-33: the sentence names what to set."""
-    live = shipped.settings.model_copy(update={"mode": Mode.LIVE})
-    business = replace(shipped, settings=live, engine=engine)
-    clock = SetClock(serve(shipped).clock.now())
+    live = business.settings.model_copy(update={"mode": Mode.LIVE})
+    business = replace(business, settings=live)
+    clock = SetClock(now)
     with pytest.raises(ConfigError, match=r"SENDGRID_WEBHOOK_KEYS.*SENDGRID_PARSE_KEYS.*TWILIO"):
         make_app(business, webhook_keys=WebhookKeys(), clock=clock)
     assert "secret" not in repr(WebhookKeys(twilio_tokens=("secret",)))

@@ -9,6 +9,7 @@ from winback.delivery.news import apply_news
 from winback.enrollment.progress import speed_up_after_click
 from winback.responses.addresses import lose_address
 from winback.responses.clicks import is_our_page, why_no_human_click
+from winback.responses.common import says_nothing
 from winback.responses.hand import Hand
 from winback.responses.hearing import Heard
 from winback.responses.matching import Matched
@@ -17,18 +18,6 @@ from winback.responses.replies import hear_reply
 from winback.responses.stopping import say_no
 from winback.states import Channel, EventKind, SuppressionReason
 
-NEWS: Final = frozenset(
-    {
-        EventKind.ACCEPTED,
-        EventKind.DELIVERED,
-        EventKind.DEFERRED,
-        EventKind.BOUNCED,
-        EventKind.BLOCKED,
-        EventKind.DROPPED,
-        EventKind.FAILED,
-    }
-)
-"""What became of a message."""
 NOS: Final = frozenset(
     {
         SuppressionReason.UNSUBSCRIBED,
@@ -41,7 +30,7 @@ NOS: Final = frozenset(
 
 def act(hand: Hand, matched: Matched, event: Heard) -> None:
     """Do what an event asks for; safe to repeat, whatever came before or after it."""
-    if event.kind in NEWS and matched.message is not None:
+    if matched.message is not None and not says_nothing(event, matched):
         apply_news(
             hand.session,
             matched.message.id,

@@ -7,15 +7,16 @@ database itself refuses (a lock, a lost connection) is no fault of the event: it
 import logging
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import Table, bindparam, select, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from winback.business import Business
 from winback.database.tables import Event
 from winback.responses.acting import act
+from winback.responses.common import apply_common
 from winback.responses.hand import Hand, RespondCounts
 from winback.responses.hearing import Heard, hear
 from winback.responses.matching import Matched, match_all
@@ -79,8 +80,10 @@ def _apply_batch(hand: Hand, ids: Sequence[int] | None, after: int) -> int | Non
             strict=True,
         )
     )
+    done = apply_common(hand, [(one, matched[one.event_id]) for one in readable])
     settled = [
-        _settled(hand, event_id, one, matched.get(event_id, Matched())) for event_id, one in heard
+        _settled(hand, event_id, one, matched.get(event_id, Matched()), is_done=event_id in done)
+        for event_id, one in heard
     ]
     hand.session.flush()
     # On the connection: the ORM takes a list of parameters for updates by primary key.
@@ -89,9 +92,10 @@ def _apply_batch(hand: Hand, ids: Sequence[int] | None, after: int) -> int | Non
     return rows[-1].id
 
 
+_EVENTS: Final = cast(Table, Event.__table__)
 _SETTLE: Final = (
-    update(Event)
-    .where(Event.__table__.c.id == bindparam("event_id"))
+    update(_EVENTS)
+    .where(_EVENTS.c.id == bindparam("event_id"))
     .values(
         state=bindparam("new_state"),
         kind=bindparam("new_kind"),
@@ -110,8 +114,10 @@ def _read(row: Event) -> Heard | str:
         return _told(error)
 
 
-def _settled(hand: Hand, event_id: int, one: Heard | str, matched: Matched) -> dict[str, Any]:
-    error = one if isinstance(one, str) else _try(hand, one, matched)
+def _settled(
+    hand: Hand, event_id: int, one: Heard | str, matched: Matched, *, is_done: bool
+) -> dict[str, Any]:
+    error = "" if is_done else one if isinstance(one, str) else _try(hand, one, matched)
     if error:
         logger.warning("event %d cannot be applied; kept as dead", event_id)
     hand.count("dead" if error else "events")

@@ -8,11 +8,13 @@ from sqlalchemy.orm import Session
 from winback.business import Business
 from winback.database.history import record_move
 from winback.database.tables import Case
+from winback.delivery.answers import queue_answer
 from winback.enrollment import progress
 from winback.enrollment.machine import EnrollmentEvent
 from winback.enrollment.moving import move
 from winback.errors import ConfigError, WinbackError
 from winback.responses.hand import Hand
+from winback.responses.purchases import PURCHASE
 from winback.responses.results import CONSEQUENCES, Consequence, Result
 from winback.responses.stopping import stop_person
 from winback.states import CaseKind, CaseState, EnrollmentState, SuppressionReason
@@ -114,6 +116,8 @@ def _move(
     if event is EnrollmentEvent.RESUMED:
         return _resume(hand, case, case.enrollment_id, step, why=follows.says)
     if move(hand.session, case.enrollment_id, event, now=hand.now, why=follows.says):
+        if event is EnrollmentEvent.PURCHASED:
+            queue_answer(hand.session, case.enrollment_id, PURCHASE, now=hand.now)
         return f"the enrollment is {hand.enrollment(case.enrollment_id).state}"
     return f"the enrollment stays {hand.enrollment(case.enrollment_id).state}"
 

@@ -38,6 +38,8 @@ class Matched:
     customer_ids: tuple[int, ...] = ()
     """The person first; others who share the address after it."""
     address_hash: str | None = None
+    is_proof: bool = False
+    """Whether the event names the message by an id or a token of ours, not by an address."""
 
     @property
     def customer_id(self) -> int | None:
@@ -89,7 +91,7 @@ def _matched(
         hashed = _hash_of(event.address, secret, is_phone=event.is_text_message)
     if message is not None:
         hashed = hashed or message.address_hash
-        return Matched(message, (people[message.customer_id],), hashed)
+        return Matched(message, (people[message.customer_id],), hashed, is_proof=True)
     if hashed is None:
         return Matched()
     customers = _who_has(session, hashed)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
+from babel import Locale, UnknownLocaleError
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -55,6 +56,18 @@ def language_of(locale: str | None) -> str:
     """Give the language that a page is shown in: the reader's where we speak it."""
     language = (locale or "").replace("_", "-").split("-")[0].lower()
     return language if language in _languages() else DEFAULT_LANGUAGE
+
+
+def date_locale(locale: str | None, country: str) -> Locale:
+    """Give how a reader writes dates: their language, in their country or else the business's."""
+    language = language_of(locale)
+    for written in (locale, f"{language}-{country}"):
+        try:
+            if written and language_of(written) == language and "-" in written.replace("_", "-"):
+                return Locale.parse(written.replace("_", "-"), sep="-")
+        except (ValueError, UnknownLocaleError):
+            continue
+    return Locale.parse(language)
 
 
 @cache

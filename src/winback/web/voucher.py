@@ -14,7 +14,7 @@ from winback.campaign.versions import campaign_of_version
 from winback.clock import local_date
 from winback.database.tables import Enrollment, Message, Voucher
 from winback.states import VoucherState
-from winback.web.page import language_of
+from winback.web.page import date_locale
 from winback.web.reader import Reader, find_reader
 from winback.web.serving import Served, Serving
 
@@ -61,7 +61,8 @@ def _look_up(serving: Serving, reader: Reader) -> Shown | None:
         offer = campaign_of_version(session, row.campaign_version_id).offers.get(voucher.offer)
     if offer is None or voucher.expires_at is None:
         return None
-    language = reader.locale or language_of(None)
+    about = serving.business.settings.business
+    written = date_locale(reader.locale, about.country)
     # ``expires_at`` is the first instant at which it is over: the day before is the last one.
     last_day = local_date(voucher.expires_at - timedelta(microseconds=1), serving.business.zone)
     state = voucher.state.value
@@ -70,7 +71,7 @@ def _look_up(serving: Serving, reader: Reader) -> Shown | None:
     return Shown(
         state=state,
         code=voucher.code,
-        says=offer.says(serving.business.settings.business.currency, language),
-        last_day=format_date(last_day, "full", locale=language_of(reader.locale)),
+        says=offer.says(about.currency, str(written).replace("_", "-")),
+        last_day=format_date(last_day, "full", locale=written),
         minimum_spend=offer.minimum_spend,
     )
