@@ -165,8 +165,16 @@ def pull_here(url: str, home: Path) -> Pulled:
         engine, load_sources(home), settings=settings, secret=HASH_KEY, home=home, now=NOW
     )
     seconds = perf_counter() - began
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return Pulled(seconds, counts.added, peak)
+    return Pulled(seconds, counts.added, _peak_mb())
+
+
+def _peak_mb() -> float:
+    """Give the most memory that this process had; a fork's parent does not count (Linux)."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(row for row in status.read_text().splitlines() if row.startswith("VmHWM"))
+        return int(line.split()[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def _bare_sqlite(url: str, server: str) -> float:

@@ -87,7 +87,7 @@ def purchase_reader(form: PurchaseForm) -> Callable[[int, Sequence[str]], Staged
         business_zone=form.business_zone,
         date_format=form.date_format,
     )
-    read_time, read_units = times.read, amount_reader()
+    read_time, read_units = times.read, amount_reader(form.currency)
     places = {name: index for index, name in enumerate(form.names)}
     at_place, amount_place = places["purchased_at"], places["amount"]
     customer_place, id_place = places["customer"], places.get("external_id")

@@ -37,7 +37,13 @@ _NO: Final = frozenset(
 )
 _AMBIGUOUS_DATE: Final = re.compile(r"\d{1,2}([/.\-])\d{1,2}\1(\d{4}|\d{2})\b.*")
 _DATE_LENGTH: Final = len("2026-03-01")
-_SECONDS_LENGTH: Final = len("2026-03-01T10:00:00")
+_HOUR: Final = re.compile(r"\d{4}-\d\d-\d\d[T ](?:[01]\d|2[0-3])", re.ASCII)
+_TAILS: Final = {
+    f":{minute:02}:{second:02}": f":{minute:02}:{second:02}.000000"
+    for minute in range(60)
+    for second in range(60)
+}
+"""Every minute and second of an hour, as written and as stored."""
 _CACHED: Final = 100_000
 
 
@@ -71,7 +77,7 @@ class TimeReader:
         self._business_zone = business_zone
         self._date_format = date_format
         self._known: dict[str, Instant] = {}
-        self._hours: dict[str, tuple[str, str] | None] = {}
+        self._hours: dict[str, tuple[str, str]] = {}
         self._days: dict[str, _Day | None] = {}
 
     def read(self, written: str) -> Instant:
@@ -80,45 +86,42 @@ class TimeReader:
         A date alone stands at midnight of the business's zone. Raises AmbiguousDate for
         01/02/2026 without a format, ValueError for what is no time.
         """
-        if len(written) == _SECONDS_LENGTH and self._date_format is None:
-            return self._to_the_second(written)
+        # The way of almost all rows, as 2026-03-01T10:20:30: two look-ups and no parsing.
+        hour, tail = self._hours.get(written[:13]), _TAILS.get(written[13:])
+        if hour is not None and tail is not None:
+            return hour[0] + tail, hour[1], 0
         known = self._known.get(written)
         if known is not None:
             return known
+        if tail is not None and self._date_format is None and self._knows_hour(written[:13]):
+            return self.read(written)
         instant = self._read(written)
         if len(self._known) >= _CACHED:
             self._known.clear()
         self._known[written] = instant
         return instant
 
-    def _to_the_second(self, written: str) -> Instant:
-        """Read ``2026-03-01T10:20:30``: the zones are asked once a day, not once a row."""
-        try:
-            datetime.fromisoformat(written)
-        except ValueError:
-            return self._read(written)
-        if written[16] != ":":
-            # Such as 2026-03-01T10:20+01, which is as long and has an offset.
-            return self._read(written)
-        hour = written[:13]
-        if hour not in self._hours:
-            if len(self._hours) >= _CACHED:
-                self._hours.clear()
-            self._hours[hour] = self._hour(hour)
-        found = self._hours[hour]
+    def _knows_hour(self, hour: str) -> bool:
+        """Learn what all times of a local hour have in common, if they have."""
+        found = self._hour(hour)
         if found is None:
-            return self._read(written)
-        return f"{found[0]}{written[13:]}.000000", found[1], 0
+            return False
+        if len(self._hours) >= _CACHED:
+            self._hours.clear()
+        self._hours[hour] = found
+        return True
 
     def _hour(self, hour: str) -> tuple[str, str] | None:
         """Give the UTC hour and the business's date of a local hour; None where days differ."""
         day = hour[:10]
+        if not _HOUR.fullmatch(hour):
+            return None
         if day not in self._days:
             if len(self._days) >= _CACHED:
                 self._days.clear()
             self._days[day] = self._whole_day(day)
         found = self._days[day]
-        if found is None or hour[10] not in "T ":
+        if found is None:
             return None
         utc_day, utc_hour = divmod(int(hour[11:]) - found.ahead_of_utc, 24)
         own_day = (int(hour[11:]) - found.ahead_of_business) // 24
@@ -189,17 +192,19 @@ def _stored(instant: datetime) -> str:
     return instant.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
 
 
-def amount_reader() -> Callable[[str, str], int]:
-    """Give a reader of amounts to ten-thousandths that remembers what it read."""
-    known: dict[tuple[str, str], int] = {}
+def amount_reader(own_currency: str) -> Callable[[str, str], int]:
+    """Give a reader of amounts to ten-thousandths that remembers those of one currency."""
+    known: dict[str, int] = {}
 
     def read(written: str, currency: str) -> int:
-        units = known.get((written, currency))
+        if currency != own_currency:
+            return read_amount(written, currency)
+        units = known.get(written)
         if units is None:
             units = read_amount(written, currency)
             if len(known) >= _CACHED:
                 known.clear()
-            known[written, currency] = units
+            known[written] = units
         return units
 
     return read
