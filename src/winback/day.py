@@ -17,12 +17,14 @@ from winback.clock import Clock
 from winback.database.tables import StageRun
 from winback.delivery.sending import send_due
 from winback.enrollment.detecting import detect as detect_lapses
+from winback.enrollment.moving import close_windows
 from winback.outcomes.measuring import measure as measure_outcomes
 from winback.providers.outgoing import Sender
 from winback.responses.applying import respond as respond_to_events
 from winback.sources.config import load_sources
 from winback.sources.pulling import Progress, pull_sources
 from winback.states import Channel, Stage
+from winback.vouchers.reserving import release_ended
 
 Counts = dict[str, int]
 
@@ -96,9 +98,12 @@ async def respond(day: Day) -> Counts:
 
 
 async def measure(day: Day) -> Counts:
-    """Bring outcomes up to date; recomputed from facts, so safe to repeat."""
+    """Close windows that are over and bring outcomes up to date; safe to repeat."""
     business = day.business
     with _recorded(day, Stage.MEASURE) as counts:
+        with Session(business.engine) as session, session.begin():
+            close_windows(session, now=day.now)
+            release_ended(session, day.now)
         measured = measure_outcomes(business.engine, settings=business.settings, now=day.now)
         counts.update(asdict(measured))
     return counts

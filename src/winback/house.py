@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 import uvicorn
+from fastapi import FastAPI
 from sqlalchemy import Engine, or_, select, update
 from sqlalchemy.orm import Session
 
@@ -109,9 +110,12 @@ class Sandboxed:
 
 @contextmanager
 def open_sandbox(
-    business: Business, clock: Clock, *, seed: int | None = None
+    business: Business, clock: Clock, *, seed: int | None = None, applies_at_once: bool = True
 ) -> Iterator[Sandboxed]:
-    """Run the stand-ins and a receiver on free loopback ports; URLs that were given win."""
+    """Run the stand-ins and a receiver on free loopback ports; URLs that were given win.
+
+    With ``applies_at_once`` false, what the receiver stored waits for the respond stage.
+    """
     given = business.environment
     with stand_ins(given.var / "sandbox.db", clock=clock, seed=seed) as stand:
         lent = stand.lend_to(given)
@@ -127,7 +131,13 @@ def open_sandbox(
             )
         within = replace(business, environment=lent)
         keys = _webhook_keys(lent)
-        with receiving(lambda _: make_app(within, webhook_keys=keys, clock=clock)) as receiver:
+
+        def app(_url: str) -> FastAPI:
+            return make_app(
+                within, webhook_keys=keys, clock=clock, applies_at_once=applies_at_once
+            )
+
+        with receiving(app) as receiver:
             stand.deliver_to(receiver.url, business.settings.base_url)
             yield Sandboxed(within, stand, receiver.url)
 

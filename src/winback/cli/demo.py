@@ -9,6 +9,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,7 +71,9 @@ def _play(home: Path, server: "Dashboard") -> dict[str, Any]:
             open_business(writes=True, home=home, environ={"WINBACK_SECRET": f"demo {SEED}"})
         )
         _fix_the_draw(business, SEED)
-        sandboxed = stack.enter_context(open_sandbox(business, clock, seed=SEED))
+        sandboxed = stack.enter_context(
+            open_sandbox(business, clock, seed=SEED, applies_at_once=False)
+        )
         return asyncio.run(_walk(sandboxed, clock, server))
 
 
@@ -78,7 +81,7 @@ async def _walk(sandboxed: "Sandboxed", clock: "SetClock", server: "Dashboard") 
     from random import Random
 
     from winback.clock import SystemClock
-    from winback.day import Day, run
+    from winback.day import Day, respond, run
     from winback.providers.registry import open_senders
     from winback.town.walk import SEED, DemoTown, days_between, walk
 
@@ -100,12 +103,17 @@ async def _walk(sandboxed: "Sandboxed", clock: "SetClock", server: "Dashboard") 
         async def run_as_flow(now: datetime) -> None:
             await run_reactivate(day_at(now, "flow"))
 
+        async def settle(now: datetime) -> None:
+            await respond(day_at(now, "direct"))
+
         town.open()
         with _progress(len(days)) as walked:
-            first, last = days[:-DAYS_AS_FLOWS], days[-DAYS_AS_FLOWS:]
-            await walk(town, first, run_day=run_directly, set_clock=clock.set_to, walked=walked)
+            on_the_way = partial(
+                walk, town, set_clock=clock.set_to, settle=settle, walked=walked
+            )
+            await on_the_way(days[:-DAYS_AS_FLOWS], run_day=run_directly)
             run_reactivate = _through(server)
-            await walk(town, last, run_day=run_as_flow, set_clock=clock.set_to, walked=walked)
+            await on_the_way(days[-DAYS_AS_FLOWS:], run_day=run_as_flow)
             await _flush_logs()
     return _compare(business, town, clock.now())
 

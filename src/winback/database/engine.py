@@ -24,6 +24,8 @@ from winback.errors import SchemaError
 from winback.states import Mode
 
 _BUSY_TIMEOUT_MS = 30_000
+_STATEMENTS = 5_000
+"""Compiled statements kept; a day uses more than the default of 500, and compiling is slow."""
 
 
 def make_engine(url: str) -> Engine:
@@ -35,10 +37,10 @@ def make_engine(url: str) -> Engine:
     if parsed.drivername == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
     if parsed.get_backend_name() != "sqlite":
-        return create_engine(parsed, pool_pre_ping=True)
+        return create_engine(parsed, pool_pre_ping=True, query_cache_size=_STATEMENTS)
     if parsed.database and parsed.database != ":memory:":
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(parsed)
+    engine = create_engine(parsed, query_cache_size=_STATEMENTS)
 
     @event.listens_for(engine, "connect")
     def _on_connect(connection: sqlite3.Connection, _record: Any) -> None:
