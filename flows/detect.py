@@ -11,7 +11,7 @@ from winback.states import Stage
 async def enroll_lapsed() -> Counts:
     """Decide who enters which campaign, and in which arm."""
     async with orchestration.opened_day(None) as today:
-        return await day.detect(today)
+        return orchestration.told(Stage.DETECT, await day.detect(today))
 
 
 @flow(

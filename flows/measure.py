@@ -11,7 +11,7 @@ from winback.states import Stage
 async def measure_outcomes() -> Counts:
     """Recompute outcomes from facts; tried again after a failure."""
     async with orchestration.opened_day(None) as today:
-        return await day.measure(today)
+        return orchestration.told(Stage.MEASURE, await day.measure(today))
 
 
 @flow(

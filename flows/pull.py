@@ -11,7 +11,7 @@ from winback.states import Stage
 async def pull_sources() -> Counts:
     """Pull every source; tried again after a failure, since every row is an upsert."""
     async with orchestration.opened_day(None) as today:
-        return await day.pull(today)
+        return orchestration.told(Stage.PULL, await day.pull(today))
 
 
 @flow(

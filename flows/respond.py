@@ -11,7 +11,7 @@ from winback.states import Stage
 async def apply_waiting() -> Counts:
     """Apply every event and purchase that waits."""
     async with orchestration.opened_day(None) as today:
-        return await day.respond(today)
+        return orchestration.told(Stage.RESPOND, await day.respond(today))
 
 
 @flow(

@@ -13,7 +13,7 @@ from winback.states import Stage
 async def send_batch() -> Counts:
     """Plan, claim, send and record all that is due now."""
     async with orchestration.opened_day(None) as today:
-        return await day.send(today)
+        return orchestration.told(Stage.SEND, await day.send(today))
 
 
 @flow(

@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from datetime import datetime, timedelta
 from typing import Any
 
-from prefect import Flow, runtime
+from prefect import Flow, get_run_logger, runtime
 from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
 from prefect.blocks.system import Secret
 from prefect.client.schemas.objects import FlowRun, State
@@ -106,6 +106,13 @@ def is_overtaken(day: Day, stage: Stage) -> bool:
             )
         )
     return latest is not None and latest > scheduled
+
+
+def told(stage: Stage, counts: Counts) -> Counts:
+    """Say in the run's log what a stage counted, and give it on."""
+    said = ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in counts.items())
+    get_run_logger().info("%s: %s", stage, said)
+    return counts
 
 
 async def publish_counts(stage: Stage, counts: Counts) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import logging
 import os
 import shutil
 import sys
@@ -108,9 +107,7 @@ async def _walk(sandboxed: "Sandboxed", clock: "SetClock", server: "Dashboard") 
 
         town.open()
         with _progress(len(days)) as walked:
-            on_the_way = partial(
-                walk, town, set_clock=clock.set_to, settle=settle, walked=walked
-            )
+            on_the_way = partial(walk, town, set_clock=clock.set_to, settle=settle, walked=walked)
             await on_the_way(days[:-DAYS_AS_FLOWS], run_day=run_directly)
             run_reactivate = _through(server)
             await on_the_way(days[-DAYS_AS_FLOWS:], run_day=run_as_flow)
@@ -132,10 +129,10 @@ def _fix_the_draw(business: "Business", seed: int) -> None:
 def _through(server: "Dashboard") -> "Callable[[Day], Awaitable[object]]":
     """Import Prefect, which takes seconds, and point it at the server that was started."""
     server.wait()
-    os.environ.update(server.environment)
+    # What the runs log goes to the server, not over the progress on the terminal.
+    os.environ.update(server.environment, PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL="WARNING")
     from winback.orchestration import run_reactivate
 
-    logging.getLogger("prefect").setLevel(logging.WARNING)
     return run_reactivate
 
 
