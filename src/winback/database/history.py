@@ -1,18 +1,26 @@
-"""Append to the history and to the decisions: what moved, and what was decided and why."""
+"""Append to the history and to the decisions: what moved, and what was decided and why.
 
-from collections.abc import Sequence
+Both grow with every message, so they are written by plain inserts on their tables, without the
+machinery that objects need. Rows of one call have the same keys.
+"""
+
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any, Final
 
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
-from winback.database.tables import Decision, Move
+from winback.database.tables import Decision, Move, table_of
+
+_INSERT_MOVES: Final = insert(table_of(Move))
+_INSERT_DECISIONS: Final = insert(table_of(Decision))
 
 
-def record_moves(session: Session, moves: Sequence[dict[str, object]]) -> None:
+def record_moves(session: Session, moves: Sequence[Mapping[str, Any]]) -> None:
     """Append moves; keys as the columns of ``moves``, without the id."""
     if moves:
-        session.execute(insert(Move), moves)
+        session.connection().execute(_INSERT_MOVES, moves)
 
 
 def record_move(
@@ -43,6 +51,12 @@ def record_move(
     )
 
 
+def record_decisions(session: Session, decisions: Sequence[Mapping[str, Any]]) -> None:
+    """Append decisions; keys as the columns of ``decisions``, without the id."""
+    if decisions:
+        session.connection().execute(_INSERT_DECISIONS, decisions)
+
+
 def record_decision(
     session: Session,
     customer_id: int,
@@ -54,13 +68,16 @@ def record_decision(
     enrollment_id: int | None = None,
 ) -> None:
     """Append one decision; ``why`` is a sentence for the person who asks, without personal data."""
-    session.execute(
-        insert(Decision).values(
-            customer_id=customer_id,
-            campaign=campaign,
-            enrollment_id=enrollment_id,
-            what=what,
-            why=why,
-            at=at,
-        )
+    record_decisions(
+        session,
+        [
+            {
+                "customer_id": customer_id,
+                "campaign": campaign,
+                "enrollment_id": enrollment_id,
+                "what": what,
+                "why": why,
+                "at": at,
+            }
+        ],
     )
