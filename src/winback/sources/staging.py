@@ -30,6 +30,8 @@ from winback.sources.customer_rows import FRESH_COLUMNS
 BATCH: Final = 20_000
 _ONE_PULL: Final = 7716322
 _FILTER_BITS: Final = 27
+_SORT_CACHE: Final = -24_576
+"""In KiB, as SQLite counts negative sizes."""
 INSERTS: Final[dict[str, Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
@@ -81,6 +83,18 @@ def know_sizes(connection: Connection, *tables: Table) -> None:
     if connection.dialect.name == "postgresql":
         for table in tables:
             connection.exec_driver_sql(f"ANALYZE {table.name}")
+
+
+@contextmanager
+def small_sorts(connection: Connection) -> Iterator[None]:
+    """Let SQLite sort in little memory: it takes as much for a sort as it has for its cache."""
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    size = connection.exec_driver_sql("PRAGMA cache_size").scalar_one()
+    connection.exec_driver_sql(f"PRAGMA cache_size={_SORT_CACHE}")
+    yield
+    connection.exec_driver_sql(f"PRAGMA cache_size={size}")
 
 
 def next_ids(connection: Connection, table: str, many: Select[tuple[int]]) -> int:

@@ -29,7 +29,7 @@ from winback.sources import staging
 from winback.sources.protocol import Slice
 from winback.sources.purchase_rows import PurchaseForm, StagedRow
 from winback.sources.rejecting import Rejects
-from winback.sources.staging import BATCH, INSERTS, next_ids, staged
+from winback.sources.staging import BATCH, INSERTS, next_ids, small_sorts, staged
 from winback.sources.staging_purchases import stage_purchases
 from winback.sources.waiting import as_written
 
@@ -104,7 +104,8 @@ class Taking:
             else:
                 self._reject_unknown(rejects)
         if taken.added:
-            self._add_up(last_id)
+            with small_sorts(self.connection):
+                self._add_up(last_id)
         if taken.added < waiting:
             taken.changed = self._correct()
 
