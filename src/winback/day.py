@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from random import Random, SystemRandom
+from typing import Final
 
-from sqlalchemy import insert, update
+from sqlalchemy import bindparam, insert, update
 from sqlalchemy.orm import Session
 
 from winback.business import Business
 from winback.clock import Clock
-from winback.database.tables import StageRun
+from winback.database.tables import StageRun, table_of
 from winback.delivery.sending import send_due
 from winback.enrollment.detecting import detect as detect_lapses
 from winback.enrollment.moving import close_windows
@@ -27,6 +28,14 @@ from winback.states import Channel, Stage
 from winback.vouchers.reserving import release_ended
 
 Counts = dict[str, int]
+
+_RUNS: Final = table_of(StageRun)
+_BEGIN_RUN: Final = insert(_RUNS).returning(_RUNS.c.id)
+_END_RUN: Final = (
+    update(_RUNS)
+    .where(_RUNS.c.id == bindparam("run_id"))
+    .values(ended_at=bindparam("ended_at"), counts=bindparam("counts"))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,16 +136,16 @@ async def run(day: Day) -> dict[str, Counts]:
 def _recorded(day: Day, stage: Stage) -> Iterator[Counts]:
     """Write down that a stage began, and what it counted when it ended."""
     counts: Counts = {}
-    with Session(day.business.engine) as session, session.begin():
-        run_id = session.execute(
-            insert(StageRun)
-            .values(stage=stage, as_of=day.now, started_at=day.clock.now(), by=day.by, counts={})
-            .returning(StageRun.id)
-        ).scalar_one()
+    begun = {
+        "stage": stage,
+        "as_of": day.now,
+        "started_at": day.clock.now(),
+        "by": day.by,
+        "counts": {},
+    }
+    with day.business.engine.begin() as connection:
+        run_id = connection.execute(_BEGIN_RUN, begun).scalar_one()
     yield counts
-    with Session(day.business.engine) as session, session.begin():
-        session.execute(
-            update(StageRun)
-            .where(StageRun.id == run_id)
-            .values(ended_at=day.clock.now(), counts=dict(counts))
-        )
+    ended = {"run_id": run_id, "ended_at": day.clock.now(), "counts": dict(counts)}
+    with day.business.engine.begin() as connection:
+        connection.execute(_END_RUN, ended)

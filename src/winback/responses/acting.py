@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from sqlalchemy import update
+from sqlalchemy import bindparam, update
 
-from winback.database.tables import Message
+from winback.database.tables import Message, table_of
 from winback.delivery.news import apply_news
 from winback.enrollment.progress import speed_up_after_click
 from winback.responses.addresses import lose_address
@@ -26,6 +26,19 @@ NOS: Final = frozenset(
     }
 )
 """What a person said; the other reasons are about an address."""
+
+
+_MESSAGES: Final = table_of(Message)
+_OPENED: Final = (
+    update(_MESSAGES)
+    .where(_MESSAGES.c.id == bindparam("message_id"), _MESSAGES.c.opened_at.is_(None))
+    .values(opened_at=bindparam("at"))
+)
+_CLICKED: Final = (
+    update(_MESSAGES)
+    .where(_MESSAGES.c.id == bindparam("message_id"), _MESSAGES.c.clicked_at.is_(None))
+    .values(clicked_at=bindparam("at"))
+)
 
 
 def act(hand: Hand, matched: Matched, event: Heard) -> None:
@@ -65,12 +78,8 @@ def _opened(hand: Hand, matched: Matched, event: Heard) -> None:
     """Keep the first open that no machine made; recorded, and nothing more."""
     if matched.message is None or event.is_machine:
         return
-    hand.session.execute(
-        update(Message)
-        .where(Message.id == matched.message.id, Message.opened_at.is_(None))
-        .values(opened_at=event.at)
-        .execution_options(synchronize_session=False)
-    )
+    first = {"message_id": matched.message.id, "at": event.at}
+    hand.session.connection().execute(_OPENED, first)
 
 
 def _clicked(hand: Hand, matched: Matched, event: Heard) -> None:
@@ -106,12 +115,8 @@ def _clicked(hand: Hand, matched: Matched, event: Heard) -> None:
     if not first:
         return
     hand.count("clicks")
-    hand.session.execute(
-        update(Message)
-        .where(Message.id == message.id, Message.clicked_at.is_(None))
-        .values(clicked_at=event.at)
-        .execution_options(synchronize_session=False)
-    )
+    clicked = {"message_id": message.id, "at": event.at}
+    hand.session.connection().execute(_CLICKED, clicked)
     speed_up_after_click(
         hand.session,
         message.enrollment_id,

@@ -7,14 +7,14 @@ database itself refuses (a lock, a lost connection) is no fault of the event: it
 import logging
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final, cast
+from typing import Any, Final
 
-from sqlalchemy import Table, bindparam, select, update
+from sqlalchemy import Row, bindparam, select, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from winback.business import Business
-from winback.database.tables import Event
+from winback.database.tables import Event, table_of
 from winback.responses.acting import act
 from winback.responses.common import apply_common
 from winback.responses.hand import Hand, RespondCounts
@@ -57,18 +57,13 @@ def apply_events(
 
 def _apply_batch(hand: Hand, ids: Sequence[int] | None, after: int) -> int | None:
     """Apply one batch; gives the last id it looked at, None when nothing waited."""
-    waiting = (
-        select(Event)
-        .where(Event.state == EventState.RECEIVED, Event.id > after)
-        .order_by(Event.id)
-        .limit(BATCH)
-        # Two appliers at once share the work on PostgreSQL; on SQLite one waits for the other.
-        .with_for_update(skip_locked=True)
-    )
-    if ids is not None:
+    # On the connection, here and below: the session's own machinery is for objects.
+    connection = hand.session.connection()
+    if ids is None:
+        rows = connection.execute(_WAITING, {"after": after}).all()
+    else:
         wanted = [one for one in ids if one > after][:BATCH]
-        waiting = waiting.where(Event.id.in_(wanted))
-    rows = hand.session.scalars(waiting).all()
+        rows = connection.execute(_WAITING_OF, {"after": after, "ids": wanted}).all()
     if not rows:
         return None
     heard = [(row.id, _read(row)) for row in rows]
@@ -86,13 +81,21 @@ def _apply_batch(hand: Hand, ids: Sequence[int] | None, after: int) -> int | Non
         for event_id, one in heard
     ]
     hand.session.flush()
-    # On the connection: the ORM takes a list of parameters for updates by primary key.
-    hand.session.connection().execute(_SETTLE, settled)
-    hand.session.expire_all()
-    return rows[-1].id
+    connection.execute(_SETTLE, settled)
+    last: int = rows[-1].id
+    return last
 
 
-_EVENTS: Final = cast(Table, Event.__table__)
+_EVENTS: Final = table_of(Event)
+_WAITING: Final = (
+    select(_EVENTS)
+    .where(_EVENTS.c.state == EventState.RECEIVED, _EVENTS.c.id > bindparam("after"))
+    .order_by(_EVENTS.c.id)
+    .limit(BATCH)
+    # Two appliers at once share the work on PostgreSQL; on SQLite one waits for the other.
+    .with_for_update(skip_locked=True)
+)
+_WAITING_OF: Final = _WAITING.where(_EVENTS.c.id.in_(bindparam("ids", expanding=True)))
 _SETTLE: Final = (
     update(_EVENTS)
     .where(_EVENTS.c.id == bindparam("event_id"))
@@ -107,7 +110,7 @@ _SETTLE: Final = (
 )
 
 
-def _read(row: Event) -> Heard | str:
+def _read(row: Row[Any]) -> Heard | str:
     try:
         return hear(row)
     except Exception as error:  # noqa: BLE001 - whatever is wrong with one event is its own affair

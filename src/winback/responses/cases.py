@@ -1,15 +1,20 @@
 """Open cases: what waits for an associate. A repeat opens no second one."""
 
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy.dialects import postgresql, sqlite
 
 from winback.database.history import record_move
-from winback.database.tables import Case
+from winback.database.tables import Case, table_of
 from winback.responses.hand import Hand
 from winback.states import CaseKind, CaseState
 
-_INSERTS: Final[dict[str, Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+_OPEN: Final = {
+    dialect: insert(table_of(Case))
+    .on_conflict_do_nothing(index_elements=["key"])
+    .returning(table_of(Case).c.id)
+    for dialect, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
+}
 _KEPT: Final = 20_000
 """Characters of a reply that a case shows; the whole stands on the event."""
 
@@ -26,24 +31,20 @@ def open_case(
     text: str,
 ) -> int | None:
     """Open a case; gives its id, or None when its key had opened one before."""
-    insert = _INSERTS[hand.session.get_bind().dialect.name]
-    case_id: int | None = hand.session.scalar(
-        insert(Case)
-        .values(
-            key=key,
-            kind=kind,
-            state=CaseState.OPEN,
-            customer_id=customer_id,
-            enrollment_id=enrollment_id,
-            event_id=event_id,
-            label=label,
-            # PostgreSQL takes no NUL in a text; nobody wrote one on purpose.
-            text=text.replace("\x00", "")[:_KEPT],
-            opened_at=hand.now,
-        )
-        .on_conflict_do_nothing(index_elements=["key"])
-        .returning(Case.id)
-    )
+    row = {
+        "key": key,
+        "kind": kind,
+        "state": CaseState.OPEN,
+        "customer_id": customer_id,
+        "enrollment_id": enrollment_id,
+        "event_id": event_id,
+        "label": label,
+        # PostgreSQL takes no NUL in a text; nobody wrote one on purpose.
+        "text": text.replace("\x00", "")[:_KEPT],
+        "opened_at": hand.now,
+    }
+    connection = hand.session.connection()
+    case_id: int | None = connection.scalar(_OPEN[connection.dialect.name], row)
     if case_id is not None:
         record_move(
             hand.session,

@@ -5,20 +5,43 @@ is anything but plain is left to ``acting``; the rule of ranks is the message ma
 """
 
 from collections.abc import Sequence
-from typing import Final, cast
+from typing import Final
 
-from sqlalchemy import Table, bindparam, select, update
+from sqlalchemy import bindparam, select, update
 
 from winback.database.history import record_moves
-from winback.database.tables import Message
+from winback.database.tables import Message, table_of
 from winback.delivery.machine import NEWS_STATE, after_news
 from winback.responses.hand import Hand
 from winback.responses.hearing import Heard
-from winback.responses.matching import Matched
+from winback.responses.matching import Known, Matched
 from winback.states import EventKind, MessageState
 
-_MESSAGES: Final = cast(Table, Message.__table__)
+_MESSAGES: Final = table_of(Message)
 """As a plain table: the session's own bulk update would want to know the rows."""
+_OPEN: Final = (
+    update(_MESSAGES)
+    .where(_MESSAGES.c.id == bindparam("opened_id"), _MESSAGES.c.opened_at.is_(None))
+    .values(opened_at=bindparam("at"))
+)
+_STILL_ACCEPTED: Final = (
+    select(_MESSAGES.c.id)
+    .where(
+        _MESSAGES.c.id.in_(bindparam("ids", expanding=True)),
+        _MESSAGES.c.state == MessageState.ACCEPTED,
+    )
+    .with_for_update()
+)
+_DELIVER: Final = (
+    update(_MESSAGES)
+    .where(_MESSAGES.c.id == bindparam("delivered_id"))
+    .values(
+        state=MessageState.DELIVERED,
+        reason="",
+        provider_code=bindparam("code"),
+        settled_at=bindparam("at"),
+    )
+)
 _PLAIN: Final = frozenset(
     {EventKind.ACCEPTED, EventKind.DEFERRED, EventKind.DELIVERED, EventKind.OPENED}
 )
@@ -62,7 +85,7 @@ def says_nothing(event: Heard, matched: Matched) -> bool:
     return is_known and after_news(message.state, event.kind) is message.state
 
 
-def _was_accepted(message: Message) -> bool:
+def _was_accepted(message: Known) -> bool:
     return (
         message.state is MessageState.ACCEPTED
         and message.accepted_at is not None
@@ -73,34 +96,21 @@ def _was_accepted(message: Message) -> bool:
 def _open(hand: Hand, opened: dict[int, Heard]) -> None:
     """Keep the first open of each message; recorded, and nothing more."""
     if opened:
-        hand.session.execute(
-            update(_MESSAGES)
-            .where(_MESSAGES.c.id == bindparam("opened_id"), _MESSAGES.c.opened_at.is_(None))
-            .values(opened_at=bindparam("at")),
-            [{"opened_id": id_, "at": event.at} for id_, event in opened.items()],
+        hand.session.connection().execute(
+            _OPEN, [{"opened_id": id_, "at": event.at} for id_, event in opened.items()]
         )
 
 
 def _deliver(hand: Hand, delivered: dict[int, Heard]) -> None:
     if not delivered:
         return
+    connection = hand.session.connection()
     # Locked first, so that the history names only what truly moved.
-    ids = hand.session.scalars(
-        select(Message.id)
-        .where(Message.id.in_(delivered), Message.state == MessageState.ACCEPTED)
-        .with_for_update()
-    ).all()
+    ids = connection.scalars(_STILL_ACCEPTED, {"ids": list(delivered)}).all()
     if not ids:
         return
-    hand.session.execute(
-        update(_MESSAGES)
-        .where(_MESSAGES.c.id == bindparam("delivered_id"))
-        .values(
-            state=MessageState.DELIVERED,
-            reason="",
-            provider_code=bindparam("code"),
-            settled_at=bindparam("at"),
-        ),
+    connection.execute(
+        _DELIVER,
         [
             {
                 "delivered_id": id_,

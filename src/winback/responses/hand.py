@@ -3,18 +3,36 @@
 from collections import Counter
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from winback.business import Business
 from winback.database.history import record_decision
-from winback.database.tables import Enrollment, Response
+from winback.database.tables import Enrollment, Response, table_of
 from winback.states import OPEN_ENROLLMENTS, Reason
 
-_INSERTS: Final[dict[str, Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+_NOTE: Final = {
+    dialect: insert(table_of(Response))
+    .on_conflict_do_nothing(index_elements=["key"])
+    .returning(table_of(Response).c.id)
+    for dialect, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
+}
+_ENROLLMENT: Final = (
+    select(Enrollment)
+    .where(Enrollment.id == bindparam("enrollment_id"))
+    .execution_options(populate_existing=True)
+)
+_OPEN_ENROLLMENT: Final = (
+    select(Enrollment)
+    .where(
+        Enrollment.customer_id == bindparam("customer_id"),
+        Enrollment.state.in_(OPEN_ENROLLMENTS),
+    )
+    .execution_options(populate_existing=True)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,19 +100,11 @@ class Hand:
 
     def enrollment(self, enrollment_id: int) -> Enrollment:
         """Read an enrollment as it is now."""
-        return self.session.scalars(
-            select(Enrollment)
-            .where(Enrollment.id == enrollment_id)
-            .execution_options(populate_existing=True)
-        ).one()
+        return self.session.scalars(_ENROLLMENT, {"enrollment_id": enrollment_id}).one()
 
     def open_enrollment(self, customer_id: int) -> Enrollment | None:
         """Read the enrollment that holds the person's one open slot."""
-        return self.session.scalars(
-            select(Enrollment)
-            .where(Enrollment.customer_id == customer_id, Enrollment.state.in_(OPEN_ENROLLMENTS))
-            .execution_options(populate_existing=True)
-        ).one_or_none()
+        return self.session.scalars(_OPEN_ENROLLMENT, {"customer_id": customer_id}).one_or_none()
 
     def note(
         self,
@@ -110,23 +120,16 @@ class Hand:
         reason: Reason | None = None,
     ) -> bool:
         """Keep a response; False when this one was kept before, and nothing is to be done."""
-        insert = _INSERTS[self.session.get_bind().dialect.name]
-        return (
-            self.session.scalar(
-                insert(Response)
-                .values(
-                    key=key,
-                    customer_id=customer_id,
-                    enrollment_id=enrollment_id,
-                    message_id=message_id,
-                    event_id=event_id,
-                    kind=kind,
-                    reason=reason.value if reason else None,
-                    action=action,
-                    at=at,
-                )
-                .on_conflict_do_nothing(index_elements=["key"])
-                .returning(Response.id)
-            )
-            is not None
-        )
+        row = {
+            "key": key,
+            "customer_id": customer_id,
+            "enrollment_id": enrollment_id,
+            "message_id": message_id,
+            "event_id": event_id,
+            "kind": kind,
+            "reason": reason.value if reason else None,
+            "action": action,
+            "at": at,
+        }
+        connection = self.session.connection()
+        return connection.scalar(_NOTE[connection.dialect.name], row) is not None

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from winback.database.tables import Event
+from sqlalchemy import Row
+
 from winback.providers.incoming import read_event
 from winback.states import EventKind, SuppressionReason
 
@@ -41,8 +42,8 @@ class Heard:
         return self.origin.startswith("twilio")
 
 
-def hear(row: Event) -> Heard:
-    """Read one stored event; raises whatever a broken body makes it raise."""
+def hear(row: Row[Any]) -> Heard:
+    """Read one row of ``events``; raises whatever a broken body makes it raise."""
     if row.origin in OURS:
         if row.kind is None:
             raise ValueError("an event of our own without a kind")

@@ -5,19 +5,20 @@ reports a longer form (SG-11), then, for a bounce or a written reply only, the a
 """
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import BindParameter, Select, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from winback.customers.identity import address_hash, normalize_email
-from winback.database.tables import ContactPoint, Customer, Message
+from winback.database.tables import ContactPoint, Customer, Message, table_of
 from winback.messages.tokens import read_token
 from winback.providers.incoming import message_id_prefixes
 from winback.responses.hearing import Heard
-from winback.states import Channel, EventKind
+from winback.states import Channel, EventKind, MessageState
 
 _CHUNK: Final = 500
 _REPLY_TOKEN: Final = re.compile(r"reply\+([a-z2-7]{32}[0-9a-f]{1,16})@", re.IGNORECASE)
@@ -31,10 +32,54 @@ _BY_ADDRESS: Final = (
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """What is asked of the message that an event is about, as it stood when that was read."""
+
+    id: int
+    enrollment_id: int
+    customer_id: int
+    state: MessageState
+    send_id: str | None
+    provider_message_id: str | None
+    address_hash: str | None
+    claimed_at: datetime | None
+    accepted_at: datetime | None
+
+
+_MESSAGES: Final = table_of(Message)
+_KNOWN: Final = select(*(_MESSAGES.c[field.name] for field in fields(Known)))
+_VALUES: Final[BindParameter[Any]] = bindparam("values", expanding=True)
+
+
+def _known_by(name: str) -> Select[Any]:
+    return _KNOWN.where(_MESSAGES.c[name].in_(_VALUES))
+
+
+_BY_ID: Final = _known_by("id")
+_BY_SEND_ID: Final = _known_by("send_id")
+_BY_PROVIDER_ID: Final = _known_by("provider_message_id")
+_LAST: Final = (
+    _KNOWN.where(_MESSAGES.c.customer_id.in_(_VALUES), _MESSAGES.c.accepted_at.is_not(None))
+    .order_by(
+        (_MESSAGES.c.address_hash == bindparam("hashed")).desc(), _MESSAGES.c.accepted_at.desc()
+    )
+    .limit(1)
+)
+_PERSONS: Final = select(
+    Customer.id, func.coalesce(Customer.merged_into, Customer.id).label("person")
+).where(Customer.id.in_(_VALUES))
+_WHO_HAS: Final = (
+    select(ContactPoint.customer_id)
+    .where(ContactPoint.address_hash == bindparam("hashed"))
+    .order_by(ContactPoint.is_current.desc(), ContactPoint.seen_at.desc())
+)
+
+
+@dataclass(frozen=True, slots=True)
 class Matched:
     """Who and what an event is about; all None or empty where nobody is known."""
 
-    message: Message | None = None
+    message: Known | None = None
     customer_ids: tuple[int, ...] = ()
     """The person first; others who share the address after it."""
     address_hash: str | None = None
@@ -50,18 +95,18 @@ class Matched:
 def match_all(session: Session, events: Sequence[Heard], *, secret: str) -> list[Matched]:
     """Match each event of a batch, in its order."""
     tokens = {event.event_id: _message_of_reply(event, secret) for event in events}
-    by_id = _messages(
-        session, Message.id, {*_given(e.message_id for e in events), *_given(tokens.values())}
-    )
-    by_send_id = _messages(session, Message.send_id, _given(e.send_id for e in events))
-    by_provider_id = _messages(
-        session,
-        Message.provider_message_id,
-        {prefix for e in events for prefix in prefixes(e.provider_message_id)},
-    )
-    found: list[Message | None] = []
+    ids = {*_given(e.message_id for e in events), *_given(tokens.values())}
+    by_id = {known.id: known for known in _messages(session, _BY_ID, ids)}
+    send_ids = _given(e.send_id for e in events)
+    by_send_id = {known.send_id: known for known in _messages(session, _BY_SEND_ID, send_ids)}
+    provider_ids = {prefix for e in events for prefix in prefixes(e.provider_message_id)}
+    by_provider_id = {
+        known.provider_message_id: known
+        for known in _messages(session, _BY_PROVIDER_ID, provider_ids)
+    }
+    found: list[Known | None] = []
     for event in events:
-        message = by_id.get(event.message_id or tokens[event.event_id])
+        message = by_id.get(event.message_id or tokens[event.event_id] or 0)
         message = message or by_send_id.get(event.send_id)
         for prefix in prefixes(event.provider_message_id):
             message = message or by_provider_id.get(prefix)
@@ -81,7 +126,7 @@ def prefixes(provider_message_id: str | None) -> tuple[str, ...]:
 def _matched(
     session: Session,
     event: Heard,
-    message: Message | None,
+    message: Known | None,
     people: dict[int, int],
     *,
     secret: str,
@@ -125,48 +170,41 @@ def _message_of_reply(event: Heard, secret: str) -> int | None:
     return None
 
 
-def _messages(session: Session, column: Any, values: set[Any]) -> dict[Any, Message]:
-    found: dict[Any, Message] = {}
-    listed = sorted(values)
-    for start in range(0, len(listed), _CHUNK):
-        condition: ColumnElement[bool] = column.in_(listed[start : start + _CHUNK])
-        for message in session.scalars(select(Message).where(condition)):
-            found[getattr(message, column.key)] = message
-    return found
+def _messages(session: Session, known_by: Select[Any], values: set[Any]) -> Iterator[Known]:
+    for chunk in _chunks(values):
+        for row in session.connection().execute(known_by, {"values": chunk}):
+            yield Known(*row)
 
 
 def _persons(session: Session, customer_ids: set[int]) -> dict[int, int]:
     """Give the person that each customer is now, after merging."""
-    listed = sorted(customer_ids)
-    people: dict[int, int] = {}
-    for start in range(0, len(listed), _CHUNK):
-        rows = session.execute(
-            select(Customer.id, Customer.merged_into).where(
-                Customer.id.in_(listed[start : start + _CHUNK])
-            )
-        )
-        people |= {row.id: row.merged_into or row.id for row in rows}
-    return people
+    return {
+        row.id: row.person
+        for chunk in _chunks(customer_ids)
+        for row in session.execute(_PERSONS, {"values": chunk})
+    }
 
 
 def _who_has(session: Session, hashed: str) -> tuple[int, ...]:
-    customers = session.scalars(
-        select(ContactPoint.customer_id)
-        .where(ContactPoint.address_hash == hashed)
-        .order_by(ContactPoint.is_current.desc(), ContactPoint.seen_at.desc())
-    ).all()
+    customers = session.scalars(_WHO_HAS, {"hashed": hashed}).all()
     people = _persons(session, set(customers))
     return tuple(dict.fromkeys(people[customer] for customer in customers))
 
 
-def _last_message(session: Session, customer_ids: tuple[int, ...], hashed: str) -> Message | None:
+def _last_message(session: Session, customer_ids: tuple[int, ...], hashed: str) -> Known | None:
     """Give the message that an answer from this address is most likely about: the last one."""
-    return session.scalars(
-        select(Message)
-        .where(Message.customer_id.in_(customer_ids), Message.accepted_at.is_not(None))
-        .order_by((Message.address_hash == hashed).desc(), Message.accepted_at.desc())
-        .limit(1)
-    ).first()
+    row = (
+        session.connection()
+        .execute(_LAST, {"values": list(customer_ids), "hashed": hashed})
+        .one_or_none()
+    )
+    return None if row is None else Known(*row)
+
+
+def _chunks(values: set[Any]) -> Iterator[Sequence[Any]]:
+    listed = sorted(values)
+    for start in range(0, len(listed), _CHUNK):
+        yield listed[start : start + _CHUNK]
 
 
 def _given(values: Iterable[Any]) -> set[Any]:

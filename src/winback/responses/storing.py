@@ -8,11 +8,16 @@ from typing import Any, Final, Protocol
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from winback.database.tables import Event
+from winback.database.tables import Event, table_of
 from winback.states import EventKind, EventState
 
-_INSERTS: Final[dict[str, Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
-_CHUNK: Final = 500
+_KEEP_NEW: Final = {
+    dialect: insert(table_of(Event))
+    .on_conflict_do_nothing(index_elements=["key"])
+    .returning(table_of(Event).c.id)
+    for dialect, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
+}
+"""One statement for any number of rows, each of them once by its key."""
 
 
 class Raw(Protocol):
@@ -73,13 +78,7 @@ def store_page(session: Session, stored: StoredPage, now: datetime) -> list[int]
 
 
 def _insert(session: Session, rows: list[dict[str, Any]]) -> list[int]:
-    insert = _INSERTS[session.get_bind().dialect.name]
-    ids: list[int] = []
-    for start in range(0, len(rows), _CHUNK):
-        ids += session.scalars(
-            insert(Event)
-            .values(rows[start : start + _CHUNK])
-            .on_conflict_do_nothing(index_elements=["key"])
-            .returning(Event.id)
-        ).all()
-    return sorted(ids)
+    if not rows:
+        return []
+    connection = session.connection()
+    return sorted(connection.scalars(_KEEP_NEW[connection.dialect.name], rows))

@@ -1,6 +1,5 @@
 """Make the web part: webhooks in, public pages out, every answer with the headers of SEC-14."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -12,7 +11,9 @@ from fastapi.staticfiles import StaticFiles
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from winback.business import Business
 from winback.clock import Clock
@@ -68,7 +69,7 @@ def make_app(
         app.include_router(room.router)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     app.get("/health")(_health)
-    app.middleware("http")(_with_safe_headers)
+    app.add_middleware(SafeHeaders)
     app.exception_handler(HTTPException)(_kind_error)
     return app
 
@@ -114,15 +115,28 @@ def _database_answers(business: Business) -> bool:
     return True
 
 
-async def _with_safe_headers(
-    request: Request, call_next: Callable[[Request], Awaitable[Response]]
-) -> Response:
-    response = await call_next(request)
-    for name, value in _SAFE_HEADERS.items():
-        response.headers.setdefault(name, value)
-    if request.url.path.startswith("/static/"):
-        response.headers["Cache-Control"] = "public, max-age=3600"
-    return response
+class SafeHeaders:
+    """Gives every answer the headers of SEC-14; plain ASGI, which hands the answer on as it is."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_safely(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _SAFE_HEADERS.items():
+                    headers.setdefault(name, value)
+                if scope["path"].startswith("/static/"):
+                    headers["Cache-Control"] = "public, max-age=3600"
+            await send(message)
+
+        await self._app(scope, receive, send_safely)
 
 
 async def _kind_error(request: Request, error: Exception) -> Response:
