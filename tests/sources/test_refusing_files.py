@@ -64,7 +64,9 @@ def test_ambiguous_dates_refuse_the_file_whole(till: Shop) -> None:
     """Not even the rows before are taken; the column and the value are shown."""
     till.write("orders.csv", ORDERS, "1,c1,2025-08-01,1", "2,c1,01/02/2025,1")
 
-    with pytest.raises(SourceError, match=r"purchased_at holds '01/02/2025'.*date_format"):
+    with pytest.raises(
+        SourceError, match=r"orders\.csv, line 3: purchased_at holds '01/02/2025'.*date_format"
+    ):
         till.pull()
 
     assert till.all(Purchase) == []

@@ -203,7 +203,7 @@ class _Pull:
                 taken = Taking(
                     connection,
                     session,
-                    self._purchase_form(names),
+                    self._purchase_form(piece.path, names),
                     self._now,
                     self._source.how.customers is None,
                     step,
@@ -215,6 +215,7 @@ class _Pull:
         """Take purchases whose customer came since; they were counted as read before."""
         form = PurchaseForm(
             source=self._source.name,
+            path="waiting",
             names=WAITING_NAMES,
             currency=self._settings.business.currency,
             source_zone=ZoneInfo("UTC"),
@@ -242,9 +243,10 @@ class _Pull:
             secret=self._secret,
         )
 
-    def _purchase_form(self, names: Sequence[str]) -> PurchaseForm:
+    def _purchase_form(self, path: str, names: Sequence[str]) -> PurchaseForm:
         return PurchaseForm(
             source=self._source.name,
+            path=path,
             names=names,
             currency=self._settings.business.currency,
             source_zone=self._source_zone,

@@ -51,6 +51,8 @@ class PurchaseForm:
     """How a source's purchases are written."""
 
     source: str
+    path: str
+    """The file, or ``query``: for the sentence that refuses it."""
     names: Sequence[str]
     """Our names, in the order of the values."""
     currency: str
@@ -138,7 +140,7 @@ def purchase_reader(form: PurchaseForm) -> Callable[[int, Sequence[str]], Staged
 
 def _refused(form: PurchaseForm, line: int, value: str) -> SourceError:
     return SourceError(
-        f"{form.source}: line {line}: purchased_at holds {value!r}, which may be day-month or "
+        f"{form.source}: {form.path}, line {line}: purchased_at holds {value!r}, which may be day-month or "
         "month-day; write date_format: '%d/%m/%Y' or '%m/%d/%Y' in the source"
     )
 
