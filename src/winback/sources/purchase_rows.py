@@ -140,8 +140,8 @@ def purchase_reader(form: PurchaseForm) -> Callable[[int, Sequence[str]], Staged
 
 def _refused(form: PurchaseForm, line: int, value: str) -> SourceError:
     return SourceError(
-        f"{form.source}: {form.path}, line {line}: purchased_at holds {value!r}, which may be day-month or "
-        "month-day; write date_format: '%d/%m/%Y' or '%m/%d/%Y' in the source"
+        f"{form.source}: {form.path}, line {line}: purchased_at holds {value!r}, which may be "
+        "day-month or month-day; write date_format: '%d/%m/%Y' or '%m/%d/%Y' in the source"
     )
 
 
