@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, insert, select, text
 from sqlalchemy.orm import Session
 
+from winback.database import engine as engine_module
 from winback.database.engine import open_database, upgrade
 from winback.database.tables import Customer, Table
 from winback.errors import SchemaError
@@ -19,6 +21,16 @@ def test_migrations_make_just_what_the_tables_say(engine: Engine) -> None:
     """The migrations and the tables never drift apart."""
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), Table.metadata) == []
+
+
+def test_migrations_are_counted_up() -> None:
+    """A migration's file begins with its revision, so that the newest is known without Alembic."""
+    migrations = Path(engine_module.__file__).parent / "migrations"
+    scripts = ScriptDirectory(str(migrations))
+
+    revisions = [script.revision for script in scripts.walk_revisions()][::-1]
+
+    assert engine_module._known_revisions() == revisions
 
 
 def test_upgrade_may_be_repeated(engine: Engine) -> None:

@@ -1,6 +1,6 @@
 """From settings to senders: which provider serves which channel.
 
-Importing this module loads no vendor; each factory imports its own when called.
+Importing this module loads no vendor; each is loaded when the first message needs it.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -11,27 +11,56 @@ from pydantic import SecretStr
 from winback.clock import Clock, SystemClock
 from winback.errors import ConfigError, ProviderConfigError
 from winback.providers.allow_list import AllowListed
-from winback.providers.outgoing import Sender
+from winback.providers.outgoing import Outgoing, Result, Sender
 from winback.settings import Environment, Settings
 from winback.states import Channel, Mode
 
 Factory = Callable[[Environment, Clock], Sender]
 
 
-def _sendgrid(environment: Environment, clock: Clock) -> Sender:
-    from winback.providers.sendgrid import SendGridSender  # noqa: PLC0415 - loaded when used
+class OnFirstSend:
+    """A sender that is made when the first message needs it: the vendors' packages load slowly."""
 
+    def __init__(self, name: str, channel: Channel, make: Callable[[], Sender]) -> None:
+        self.name = name
+        self.channel = channel
+        self._make = make
+        self._made: Sender | None = None
+
+    async def send(self, message: Outgoing) -> Result:
+        """Hand the message to the sender, made now if it was not yet."""
+        if self._made is None:
+            self._made = self._make()
+        return await self._made.send(message)
+
+    async def close(self) -> None:
+        """Close the sender, if there ever was one."""
+        if self._made is not None:
+            await self._made.close()
+
+
+def _sendgrid(environment: Environment, clock: Clock) -> Sender:
     key = _given(environment.sendgrid_api_key, "SENDGRID_API_KEY", "mails")
-    return SendGridSender(key, clock=clock, base_url=environment.sendgrid_url)
+
+    def make() -> Sender:
+        from winback.providers.sendgrid import SendGridSender  # noqa: PLC0415 - loaded when used
+
+        return SendGridSender(key, clock=clock, base_url=environment.sendgrid_url)
+
+    return OnFirstSend("sendgrid", Channel.EMAIL, make)
 
 
 def _twilio(environment: Environment, clock: Clock) -> Sender:
-    from winback.providers.twilio import TwilioSender  # noqa: PLC0415 - loaded when used
-
     sid = _given(environment.twilio_account_sid, "TWILIO_ACCOUNT_SID", "texts")
     tokens = environment.twilio_auth_tokens
     token = _given(tokens[0] if tokens else None, "TWILIO_AUTH_TOKEN", "texts")
-    return TwilioSender(sid, token, clock=clock, base_url=environment.twilio_url)
+
+    def make() -> Sender:
+        from winback.providers.twilio import TwilioSender  # noqa: PLC0415 - loaded when used
+
+        return TwilioSender(sid, token, clock=clock, base_url=environment.twilio_url)
+
+    return OnFirstSend("twilio", Channel.SMS, make)
 
 
 FACTORIES: dict[Channel, Factory] = {Channel.EMAIL: _sendgrid, Channel.SMS: _twilio}
