@@ -1,16 +1,35 @@
-"""Write many rows at once: ``executemany`` of tuples on SQLite, COPY on PostgreSQL.
+"""Write many rows at once: ``executemany`` on SQLite, COPY or a plain insert on PostgreSQL.
 
-Rows are tuples of text, whole numbers and None, already in the form that the column types store
-(instants as ``YYYY-MM-DD HH:MM:SS.ffffff`` in UTC, amounts as ten-thousandths, flags as 0 or 1).
+Rows of ``write_rows`` are tuples of text, whole numbers and None, already in the form that the
+column types store (instants as ``YYYY-MM-DD HH:MM:SS.ffffff`` in UTC, amounts as ten-thousandths,
+flags as 0 or 1).
 """
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, Final
 
 from sqlalchemy import Connection
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from winback.database.tables import Table, table_of
 
 Cell = str | int | None
 _ESCAPES: Final = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+
+
+def insert_new(session: Session, mapped: type[Table]) -> sqlite.Insert | postgresql.Insert:
+    """Give the statement that inserts rows which break no unique index, and skips the others."""
+    return _insert_new(session.get_bind().dialect.name, mapped)
+
+
+@cache
+def _insert_new(dialect: str, mapped: type[Table]) -> sqlite.Insert | postgresql.Insert:
+    table = table_of(mapped)
+    if dialect == "sqlite":
+        return sqlite.insert(table).on_conflict_do_nothing()
+    return postgresql.insert(table).on_conflict_do_nothing()
 
 
 def write_rows(

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Row, and_, func, or_, select
+from sqlalchemy import Row, and_, bindparam, func, or_, select
 from sqlalchemy.orm import Session
 
 from winback.campaign.schema import PURCHASE, Answer, Campaign, Step
@@ -64,7 +64,7 @@ def ask_all(
 
     ``without`` says of messages that offer something why there is no code for them.
     """
-    campaigns = campaigns_of(session, (row.campaign_version_id for row in rows))
+    campaigns = campaigns_of(session, run, (row.campaign_version_id for row in rows))
     lost = _lost_vouchers(session, run, rows)
     holds = conditions_of(session, run, rows)
     asked: list[Asked] = []
@@ -108,12 +108,7 @@ def see_people(session: Session, run: Run, rows: Sequence[Row[Any]]) -> Sight:
 def see_today(session: Session, run: Run, resting: Mapping[Channel, Hold]) -> Today:
     """See how many messages may still leave today, and which channels stand still."""
     holds: dict[Channel, list[Hold]] = {channel: [] for channel in _WRITTEN}
-    pauses = session.execute(
-        select(ChannelPause.channel, ChannelPause.try_again_at, ChannelPause.why).where(
-            ChannelPause.try_again_at > run.now
-        )
-    )
-    for channel, until, why in pauses:
+    for channel, until, why in session.execute(_PAUSES, {"now": run.now}):
         holds.setdefault(channel, []).append(Hold(until, f"{channel} is paused: {why}"))
     for channel, hold in resting.items():
         holds[channel].append(hold)
@@ -129,11 +124,19 @@ def see_today(session: Session, run: Run, resting: Mapping[Channel, Hold]) -> To
     return Today(left, holds)
 
 
+_PAUSES: Final = select(ChannelPause.channel, ChannelPause.try_again_at, ChannelPause.why).where(
+    ChannelPause.try_again_at > bindparam("now")
+)
+
+
 def _sent_since(session: Session, channel: Channel, since: datetime) -> int:
     # What was given back to the queue has no claim any more; a refused call used up its turn.
-    return session.scalars(
-        select(func.count()).where(Message.channel == channel, Message.claimed_at >= since)
-    ).one()
+    return session.scalars(_SENT_SINCE, {"channel": channel, "since": since}).one()
+
+
+_SENT_SINCE: Final = select(func.count()).where(
+    Message.channel == bindparam("channel"), Message.claimed_at >= bindparam("since")
+)
 
 
 def _limit(session: Session, run: Run, channel: Channel) -> int:
@@ -230,13 +233,13 @@ def _lost_vouchers(session: Session, run: Run, rows: Sequence[Row[Any]]) -> set[
     ids = {row.voucher_id for row in rows if row.voucher_id is not None}
     if not ids:
         return {None}
-    good = session.scalars(
-        select(Voucher.id).where(
-            Voucher.id.in_(ids),
-            or_(
-                Voucher.state == VoucherState.RESERVED,
-                and_(Voucher.state == VoucherState.ISSUED, Voucher.expires_at > run.now),
-            ),
-        )
-    )
-    return (ids | {None}) - set(good)
+    return (ids | {None}) - set(session.scalars(_GOOD_VOUCHERS, {"ids": ids, "now": run.now}))
+
+
+_GOOD_VOUCHERS: Final = select(Voucher.id).where(
+    Voucher.id.in_(bindparam("ids", expanding=True)),
+    or_(
+        Voucher.state == VoucherState.RESERVED,
+        and_(Voucher.state == VoucherState.ISSUED, Voucher.expires_at > bindparam("now")),
+    ),
+)

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Row, bindparam, insert, select, text, update
+from sqlalchemy import Row, bindparam, select, text, update
 from sqlalchemy.orm import Session
 
-from winback.database.tables import Decision, Enrollment, Message
+from winback.database.history import record_decisions
+from winback.database.tables import Enrollment, Message, table_of
 from winback.delivery.asking import Asked, Unavailable, ask_all, see_people, see_today
 from winback.delivery.composing import Claimed
 from winback.delivery.falling import skip_messages
@@ -41,14 +42,18 @@ class Claims:
 
 def due_messages(session: Session, now: datetime) -> list[int]:
     """Give the ids of all queued messages whose time has come: answers, then newest lapses."""
-    return list(
-        session.scalars(
-            select(Message.id)
-            .join(Enrollment, Enrollment.id == Message.enrollment_id)
-            .where(Message.state == MessageState.QUEUED, Message.due_at <= now)
-            .order_by(Message.is_answer.desc(), Enrollment.lapsed_on.desc(), Message.id)
-        )
-    )
+    return list(session.scalars(_DUE, {"now": now}))
+
+
+_FIRST_COMES: Final = (Message.is_answer.desc(), Enrollment.lapsed_on.desc(), Message.id)
+"""The order of sending: answers, then newest lapses."""
+
+_DUE: Final = (
+    select(Message.id)
+    .join(Enrollment, Enrollment.id == Message.enrollment_id)
+    .where(Message.state == MessageState.QUEUED, Message.due_at <= bindparam("now"))
+    .order_by(*_FIRST_COMES)
+)
 
 
 def claim(
@@ -87,29 +92,36 @@ def claim(
 
 
 def _queued(session: Session, run: Run, ids: Sequence[int]) -> Sequence[Row[Any]]:
-    return session.execute(
-        select(
-            Message.id,
-            Message.enrollment_id,
-            Message.customer_id,
-            Message.step,
-            Message.is_answer,
-            Message.channel,
-            Message.voucher_id,
-            Message.drop_at,
-            Message.reason,
-            Enrollment.campaign,
-            Enrollment.campaign_version_id,
-            Enrollment.lapsed_on,
-            Enrollment.state.label("enrollment_state"),
-            Enrollment.value,
-            Enrollment.reason.label("enrollment_reason"),
-        )
-        .join(Enrollment, Enrollment.id == Message.enrollment_id)
-        .where(Message.id.in_(ids), Message.state == MessageState.QUEUED, Message.due_at <= run.now)
-        .order_by(Message.is_answer.desc(), Enrollment.lapsed_on.desc(), Message.id)
-        .with_for_update(of=Message, skip_locked=True)
-    ).all()
+    return session.execute(_QUEUED, {"ids": ids, "now": run.now}).all()
+
+
+_QUEUED: Final = (
+    select(
+        Message.id,
+        Message.enrollment_id,
+        Message.customer_id,
+        Message.step,
+        Message.is_answer,
+        Message.channel,
+        Message.voucher_id,
+        Message.drop_at,
+        Message.reason,
+        Enrollment.campaign,
+        Enrollment.campaign_version_id,
+        Enrollment.lapsed_on,
+        Enrollment.state.label("enrollment_state"),
+        Enrollment.value,
+        Enrollment.reason.label("enrollment_reason"),
+    )
+    .join(Enrollment, Enrollment.id == Message.enrollment_id)
+    .where(
+        Message.id.in_(bindparam("ids", expanding=True)),
+        Message.state == MessageState.QUEUED,
+        Message.due_at <= bindparam("now"),
+    )
+    .order_by(*_FIRST_COMES)
+    .with_for_update(of=Message, skip_locked=True)
+)
 
 
 def _reserve(
@@ -120,7 +132,7 @@ def _reserve(
     A step's code was reserved when it was queued.
     """
     wanting = [row for row in rows if row.is_answer and row.voucher_id is None]
-    campaigns = campaigns_of(session, (row.campaign_version_id for row in wanting))
+    campaigns = campaigns_of(session, run, (row.campaign_version_id for row in wanting))
     bound: list[dict[str, int]] = []
     without: dict[int, Unavailable] = {}
     for row in wanting:
@@ -142,41 +154,48 @@ def _reserve(
         else:
             without[row.id] = code
     if bound:
-        table = Message.__table__
-        session.connection().execute(
-            update(Message)
-            .where(table.c.id == bindparam("b_id"))
-            .values(voucher_id=bindparam("voucher_id")),
-            bound,
-        )
+        session.connection().execute(_BIND_VOUCHERS, bound)
     return bool(bound), without
+
+
+_MESSAGES: Final = table_of(Message)
+_BIND_VOUCHERS: Final = (
+    update(_MESSAGES)
+    .where(_MESSAGES.c.id == bindparam("b_id"))
+    .values(voucher_id=bindparam("voucher_id"))
+)
 
 
 def _postpone(session: Session, run: Run, late: Sequence[tuple[Asked, Postpone]]) -> None:
     if not late:
         return
-    table = Message.__table__
     session.connection().execute(
-        update(Message)
-        .where(table.c.id == bindparam("b_id"), table.c.state == MessageState.QUEUED)
-        .values(due_at=bindparam("due_at"), reason=bindparam("reason")),
+        _MOVE_ON,
         [
             {"b_id": one.row.id, "due_at": verdict.until, "reason": verdict.why}
             for one, verdict in late
         ],
     )
-    news = [
-        {
-            "customer_id": one.row.customer_id,
-            "campaign": one.row.campaign,
-            "enrollment_id": one.row.enrollment_id,
-            "what": "postponed",
-            "why": f"{one.row.step}: {verdict.why}",
-            "at": run.now,
-        }
-        for one, verdict in late
-        # Said once for each reason, however often the gate is asked.
-        if one.row.reason != verdict.why
-    ]
-    if news:
-        session.execute(insert(Decision), news)
+    record_decisions(
+        session,
+        [
+            {
+                "customer_id": one.row.customer_id,
+                "campaign": one.row.campaign,
+                "enrollment_id": one.row.enrollment_id,
+                "what": "postponed",
+                "why": f"{one.row.step}: {verdict.why}",
+                "at": run.now,
+            }
+            for one, verdict in late
+            # Said once for each reason, however often the gate is asked.
+            if one.row.reason != verdict.why
+        ],
+    )
+
+
+_MOVE_ON: Final = (
+    update(_MESSAGES)
+    .where(_MESSAGES.c.id == bindparam("b_id"), _MESSAGES.c.state == MessageState.QUEUED)
+    .values(due_at=bindparam("due_at"), reason=bindparam("reason"))
+)

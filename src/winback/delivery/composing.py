@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from winback.campaign.schema import Campaign
@@ -73,16 +73,17 @@ class Words:
 
 def vouchers_by_id(session: Session, ids: Sequence[int]) -> dict[int, Carried]:
     """Read issued vouchers, as messages carry them."""
-    rows = session.execute(
-        select(Voucher.id, Voucher.offer, Voucher.code, Voucher.expires_at).where(
-            Voucher.id.in_(ids), Voucher.expires_at.is_not(None)
-        )
-    )
+    rows = session.execute(_CARRIED, {"ids": ids})
     return {
         id_: Carried(offer, code, expires_at)
         for id_, offer, code, expires_at in rows
         if expires_at is not None
     }
+
+
+_CARRIED: Final = select(Voucher.id, Voucher.offer, Voucher.code, Voucher.expires_at).where(
+    Voucher.id.in_(bindparam("ids", expanding=True)), Voucher.expires_at.is_not(None)
+)
 
 
 def customer_views(
@@ -129,7 +130,7 @@ def context_of(
     return build_context(
         customer=view,
         settings=run.business.settings,
-        facts=run.business.facts.plain(),
+        facts=run.facts,
         links=links,
         campaign=campaign.campaign,
         step=step,

@@ -1,4 +1,4 @@
-"""Ask the conditions of a batch of enrollments; facts are read once, and only if one asks."""
+"""Ask the conditions of a batch of enrollments; facts are read once, and only those asked for."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -16,20 +16,21 @@ Holds = Callable[[Row[Any], str], bool]
 
 def conditions_of(session: Session, run: Run, rows: Sequence[Row[Any]]) -> Holds:
     """Give what answers conditions for these enrollments."""
-    known: dict[int, Mapping[str, object]] = {}
+    known: dict[frozenset[str], Mapping[int, Mapping[str, object]]] = {frozenset(): {}}
 
     def holds(row: Row[Any], text: str) -> bool:
-        if not known:
-            known.update(
-                condition_facts(
-                    session,
-                    list({one.customer_id for one in rows}),
-                    now=run.now,
-                    zone=run.zone,
-                    currency=run.currency,
-                )
-            )
+        condition = compile_condition(text)
         own = {"value": row.value, "reason": row.enrollment_reason or ""}
-        return compile_condition(text).holds({**known[row.customer_id], **own})
+        others = frozenset(condition.fields - own.keys())
+        if others not in known:
+            known[others] = condition_facts(
+                session,
+                list({one.customer_id for one in rows}),
+                now=run.now,
+                zone=run.zone,
+                currency=run.currency,
+                fields=others,
+            )
+        return condition.holds({**known[others].get(row.customer_id, {}), **own})
 
     return holds

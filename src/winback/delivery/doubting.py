@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
-from sqlalchemy import exists, select, update
+from sqlalchemy import bindparam, exists, select, update
 from sqlalchemy.orm import Session
 
 from winback.database.history import record_moves
-from winback.database.tables import Enrollment, Message, StepPassage
+from winback.database.tables import Enrollment, Message, StepPassage, table_of
 from winback.delivery.machine import MessageEvent, move
 from winback.delivery.passing import Done, pass_steps
 from winback.delivery.run import Run
@@ -36,19 +36,7 @@ def settle_doubts(session: Session, run: Run) -> int:
     """
     pass_proven(session, run)
     given_up = doubt_the_dead(session, run)
-    waiting = session.execute(
-        select(Message.enrollment_id, Message.step)
-        .join(Enrollment, Enrollment.id == Message.enrollment_id)
-        .where(
-            Message.state == MessageState.UNCONFIRMED,
-            Message.claimed_at <= run.now - GIVES_UP_AFTER,
-            Message.is_answer.is_(False),
-            ~exists().where(
-                StepPassage.enrollment_id == Message.enrollment_id,
-                StepPassage.step == Message.step,
-            ),
-        )
-    ).all()
+    waiting = session.execute(_GIVEN_UP, {"until": run.now - GIVES_UP_AFTER}).all()
     pass_steps(
         session,
         run,
@@ -57,18 +45,24 @@ def settle_doubts(session: Session, run: Run) -> int:
     return len(given_up)
 
 
+_GIVEN_UP: Final = (
+    select(Message.enrollment_id, Message.step)
+    .join(Enrollment, Enrollment.id == Message.enrollment_id)
+    .where(
+        Message.state == MessageState.UNCONFIRMED,
+        Message.claimed_at <= bindparam("until"),
+        Message.is_answer.is_(False),
+        ~exists().where(
+            StepPassage.enrollment_id == Message.enrollment_id,
+            StepPassage.step == Message.step,
+        ),
+    )
+)
+
+
 def pass_proven(session: Session, run: Run) -> None:
     """Pass the steps of messages that late news proved to have been accepted or failed."""
-    proven = session.execute(
-        select(Enrollment.id, Message.step, Message.state)
-        .join(Message, Message.enrollment_id == Enrollment.id)
-        .where(
-            Enrollment.state == EnrollmentState.ACTIVE,
-            Enrollment.due_on <= run.today,
-            Message.step == Enrollment.next_step,
-            Message.accepted_at.is_not(None),
-        )
-    ).all()
+    proven = session.execute(_PROVEN, {"today": run.today}).all()
     pass_steps(
         session,
         run,
@@ -81,16 +75,22 @@ def pass_proven(session: Session, run: Run) -> None:
     )
 
 
+_PROVEN: Final = (
+    select(Enrollment.id, Message.step, Message.state)
+    .join(Message, Message.enrollment_id == Enrollment.id)
+    .where(
+        Enrollment.state == EnrollmentState.ACTIVE,
+        Enrollment.due_on <= bindparam("today"),
+        Message.step == Enrollment.next_step,
+        Message.accepted_at.is_not(None),
+    )
+)
+
+
 def doubt_the_dead(session: Session, run: Run) -> Sequence[int]:
     """Turn claims of dead workers to ``unconfirmed``, never back to the queue; gives the ids."""
     to_state = move(MessageState.SENDING, MessageEvent.DOUBT)
-    ids = session.scalars(
-        update(Message)
-        .where(Message.state == MessageState.SENDING, Message.claimed_at <= run.now - DEAD_AFTER)
-        .values(state=to_state, reason=_WHY_DEAD)
-        .returning(Message.id)
-        .execution_options(synchronize_session=False)
-    ).all()
+    ids = session.scalars(_DOUBT_THE_DEAD, {"until": run.now - DEAD_AFTER}).all()
     record_moves(
         session,
         [
@@ -107,3 +107,12 @@ def doubt_the_dead(session: Session, run: Run) -> Sequence[int]:
         ],
     )
     return ids
+
+
+_MESSAGES: Final = table_of(Message)
+_DOUBT_THE_DEAD: Final = (
+    update(_MESSAGES)
+    .where(_MESSAGES.c.state == MessageState.SENDING, _MESSAGES.c.claimed_at <= bindparam("until"))
+    .values(state=move(MessageState.SENDING, MessageEvent.DOUBT), reason=_WHY_DEAD)
+    .returning(_MESSAGES.c.id)
+)

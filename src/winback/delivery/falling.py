@@ -9,13 +9,13 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Final
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
-from winback.database.history import record_moves
-from winback.database.tables import Decision, Message
+from winback.database.history import record_decisions, record_moves
+from winback.database.tables import Message, table_of
 from winback.delivery.asking import Asked
 from winback.delivery.gate import WRITTEN_TO, Never
 from winback.delivery.looking import look
@@ -51,12 +51,12 @@ def skip_messages(session: Session, run: Run, never: Sequence[tuple[Asked, Never
     if not never:
         return
     to_state = move(MessageState.QUEUED, MessageEvent.SKIP)
-    table = Message.__table__
     session.connection().execute(
-        update(Message)
-        .where(table.c.id == bindparam("b_id"), table.c.state == MessageState.QUEUED)
-        .values(state=to_state, reason=bindparam("reason"), settled_at=run.now),
-        [{"b_id": one.row.id, "reason": verdict.why} for one, verdict in never],
+        _SKIP,
+        [
+            {"b_id": one.row.id, "reason": verdict.why, "settled_at": run.now}
+            for one, verdict in never
+        ],
     )
     record_moves(
         session,
@@ -80,6 +80,18 @@ def skip_messages(session: Session, run: Run, never: Sequence[tuple[Asked, Never
         if one.row.is_answer or one.row.enrollment_state is EnrollmentState.ACTIVE
     ]
     fall(session, run, [_fallen(run, one, verdict) for one, verdict in goes_on])
+
+
+_MESSAGES: Final = table_of(Message)
+_SKIP: Final = (
+    update(_MESSAGES)
+    .where(_MESSAGES.c.id == bindparam("b_id"), _MESSAGES.c.state == MessageState.QUEUED)
+    .values(
+        state=move(MessageState.QUEUED, MessageEvent.SKIP),
+        reason=bindparam("reason"),
+        settled_at=bindparam("settled_at"),
+    )
+)
 
 
 def _fallen(run: Run, one: Asked, verdict: Never) -> Fallen:
@@ -153,7 +165,7 @@ def _other_channels(session: Session, run: Run, fallen: Sequence[Fallen]) -> dic
     )
     for enrollment_id, step, channel in rows:
         tried[enrollment_id, step].add(channel)
-    campaigns = campaigns_of(session, (one.campaign_version_id for one in fallen))
+    campaigns = campaigns_of(session, run, (one.campaign_version_id for one in fallen))
     sight = look(session, {one.customer_id for one in fallen}, now=run.now)
     found: dict[int, Channel] = {}
     for one in fallen:
@@ -181,8 +193,9 @@ def _decide(
     """Note what the passing of a step does not: answers that end, and changes of channel."""
     told: list[tuple[Fallen, str, str]] = [(one, "skipped", one.why) for one in over]
     told += [(one, "otherwise", f"{one.why}; by {channel} instead") for one, channel in others]
-    if told:
-        rows: list[dict[str, Any]] = [
+    record_decisions(
+        session,
+        [
             {
                 "customer_id": one.customer_id,
                 "enrollment_id": one.enrollment_id,
@@ -191,5 +204,5 @@ def _decide(
                 "at": run.now,
             }
             for one, what, why in told
-        ]
-        session.execute(insert(Decision), rows)
+        ],
+    )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Row, func, or_, select
+from sqlalchemy import BindParameter, Row, bindparam, func, or_, select
 from sqlalchemy.orm import Session
 
 from winback.customers.suppression import address_suppressed_condition
@@ -125,17 +125,23 @@ def look(session: Session, customer_ids: Collection[int], *, now: datetime) -> S
     _see_suppressions(session, sight, people)
     _see_consents(session, sight, people)
     _see_points(session, sight, people)
-    rows = session.execute(
-        select(Purchase.customer_id, func.max(Purchase.purchased_on))
-        .where(
-            Purchase.customer_id.in_(people),
-            Purchase.kind == PurchaseKind.SALE,
-            Purchase.purchased_at <= now,
-        )
-        .group_by(Purchase.customer_id)
-    )
+    rows = session.execute(_BOUGHT_ON, {"people": people, "now": now})
     sight.bought_on = dict(rows.tuples().all())
     return sight
+
+
+_PEOPLE: Final[BindParameter[Any]] = bindparam("people", expanding=True)
+_HASHES: Final[BindParameter[Any]] = bindparam("hashes", expanding=True)
+
+_BOUGHT_ON: Final = (
+    select(Purchase.customer_id, func.max(Purchase.purchased_on))
+    .where(
+        Purchase.customer_id.in_(_PEOPLE),
+        Purchase.kind == PurchaseKind.SALE,
+        Purchase.purchased_at <= bindparam("now"),
+    )
+    .group_by(Purchase.customer_id)
+)
 
 
 def look_at_traffic(session: Session, sight: Sight, *, now: datetime) -> None:
@@ -157,66 +163,71 @@ def _see_persons(session: Session, sight: Sight, customer_ids: Collection[int]) 
 def _persons(
     session: Session, customer_ids: Collection[int]
 ) -> dict[int, tuple[PersonView, int | None]]:
-    rows = session.execute(
-        select(
-            Customer.id,
-            Customer.given_name,
-            Customer.family_name,
-            Customer.country,
-            Customer.region,
-            Customer.time_zone,
-            Customer.locale,
-            Customer.purchase_count,
-            Customer.merged_into,
-        ).where(Customer.id.in_(customer_ids))
-    )
-    return {row.id: (PersonView(*row[:-1]), row.merged_into) for row in rows}
+    rows = session.execute(_PERSONS, {"people": customer_ids})
+    return {row[0]: (PersonView(*row[:-1]), row[-1]) for row in rows}
+
+
+_PERSONS: Final = select(
+    Customer.id,
+    Customer.given_name,
+    Customer.family_name,
+    Customer.country,
+    Customer.region,
+    Customer.time_zone,
+    Customer.locale,
+    Customer.purchase_count,
+    Customer.merged_into,
+).where(Customer.id.in_(_PEOPLE))
 
 
 def _see_suppressions(session: Session, sight: Sight, people: Collection[int]) -> None:
-    rows = session.execute(
-        select(Suppression.customer_id, Suppression.channel).where(
-            Suppression.customer_id.in_(people)
-        )
-    )
+    rows = session.execute(_SUPPRESSED, {"people": people})
     sight.suppressed = {
         (customer_id, channel) for customer_id, channel in rows if customer_id is not None
     }
 
 
+_SUPPRESSED: Final = select(Suppression.customer_id, Suppression.channel).where(
+    Suppression.customer_id.in_(_PEOPLE)
+)
+
+
 def _see_consents(session: Session, sight: Sight, people: Collection[int]) -> None:
-    rows = session.execute(
-        select(Consent.customer_id, Consent.channel, Consent.id).where(
-            Consent.customer_id.in_(people),
-            Consent.superseded_at.is_(None),
-            Consent.state == ConsentState.GIVEN,
-            # A text needs a written yes (FACTS.md LAW-22); the sandbox writes it as such.
-            or_(Consent.channel != Channel.SMS, Consent.is_written),
-        )
-    )
+    rows = session.execute(_CONSENTS, {"people": people})
     sight.consents = {(customer_id, channel): id_ for customer_id, channel, id_ in rows}
 
 
+_CONSENTS: Final = select(Consent.customer_id, Consent.channel, Consent.id).where(
+    Consent.customer_id.in_(_PEOPLE),
+    Consent.superseded_at.is_(None),
+    Consent.state == ConsentState.GIVEN,
+    # A text needs a written yes (FACTS.md LAW-22); the sandbox writes it as such.
+    or_(Consent.channel != Channel.SMS, Consent.is_written),
+)
+
+
 def _see_points(session: Session, sight: Sight, people: Collection[int]) -> None:
-    rows = session.execute(
-        select(
-            ContactPoint.id,
-            ContactPoint.customer_id,
-            ContactPoint.channel,
-            ContactPoint.address,
-            ContactPoint.address_hash,
-            ContactPoint.is_reachable,
-            address_suppressed_condition(ContactPoint.address_hash, ContactPoint.channel).label(
-                "is_barred"
-            ),
-        )
-        .where(ContactPoint.customer_id.in_(people), ContactPoint.is_current)
-        # The last one seen is written to: later rows replace earlier ones.
-        .order_by(ContactPoint.seen_at, ContactPoint.id)
-    )
-    for row in rows:
+    for row in session.execute(_POINTS, {"people": people}):
         for channel in _serves(row.channel):
             _see_point(sight, (row.customer_id, channel), row)
+
+
+_POINTS: Final = (
+    select(
+        ContactPoint.id,
+        ContactPoint.customer_id,
+        ContactPoint.channel,
+        ContactPoint.address,
+        ContactPoint.address_hash,
+        ContactPoint.is_reachable,
+        address_suppressed_condition(ContactPoint.address_hash, ContactPoint.channel).label(
+            "is_barred"
+        ),
+    )
+    .where(ContactPoint.customer_id.in_(_PEOPLE), ContactPoint.is_current)
+    # The last one seen is written to: later rows replace earlier ones.
+    .order_by(ContactPoint.seen_at, ContactPoint.id)
+)
 
 
 def _serves(channel: Channel) -> tuple[Channel, ...]:
@@ -235,33 +246,42 @@ def _see_point(sight: Sight, key: tuple[int, Channel], row: Row[Any]) -> None:
 
 def _see_sent(session: Session, sight: Sight, now: datetime) -> None:
     people = {person.id for person in sight.persons.values()}
-    merged = session.execute(
-        select(Customer.id, Customer.merged_into).where(Customer.merged_into.in_(people))
-    )
+    merged = session.execute(_MERGED, {"people": people})
     stays = dict.fromkeys(people) | dict(merged.tuples().all())
-    counts = or_(Message.state.in_(IN_FLIGHT_OR_IN_DOUBT), Message.accepted_at.is_not(None))
-    recent = select(
-        Message.customer_id, Message.channel, Message.address_hash, Message.claimed_at
-    ).where(Message.claimed_at > now - _CAP_SPAN, counts)
-    for row in session.execute(recent.where(Message.customer_id.in_(stays))):
+    since = now - _CAP_SPAN
+    for row in session.execute(_SENT_TO_PEOPLE, {"people": list(stays), "since": since}):
         person = stays[row.customer_id] or row.customer_id
         sight.sent_to_person.setdefault((person, row.channel), []).append(row.claimed_at)
     hashes = {point.address_hash for point in sight.points.values()}
-    for row in session.execute(recent.where(Message.address_hash.in_(hashes))):
+    for row in session.execute(_SENT_TO_ADDRESSES, {"hashes": hashes, "since": since}):
         sight.sent_to_address.setdefault(row.address_hash, []).append(row.claimed_at)
+
+
+_MERGED: Final = select(Customer.id, Customer.merged_into).where(Customer.merged_into.in_(_PEOPLE))
+
+_SENT: Final = select(
+    Message.customer_id, Message.channel, Message.address_hash, Message.claimed_at
+).where(
+    Message.claimed_at > bindparam("since"),
+    or_(Message.state.in_(IN_FLIGHT_OR_IN_DOUBT), Message.accepted_at.is_not(None)),
+)
+_SENT_TO_PEOPLE: Final = _SENT.where(Message.customer_id.in_(_PEOPLE))
+_SENT_TO_ADDRESSES: Final = _SENT.where(Message.address_hash.in_(_HASHES))
 
 
 def _see_holders(session: Session, sight: Sight) -> None:
     hashes = {point.address_hash for point in sight.points.values()}
-    rows = session.execute(
-        select(Enrollment.campaign, ContactPoint.channel, ContactPoint.address, Enrollment.id)
-        .join(ContactPoint, ContactPoint.customer_id == Enrollment.customer_id)
-        .where(
-            ContactPoint.address_hash.in_(hashes),
-            ContactPoint.is_current,
-            Enrollment.state.in_(OPEN_ENROLLMENTS),
-        )
-        .order_by(Enrollment.id)
-    )
-    for campaign, channel, address, enrollment_id in rows:
+    for campaign, channel, address, enrollment_id in session.execute(_HOLDERS, {"hashes": hashes}):
         sight.holders.setdefault((campaign, channel, address), []).append(enrollment_id)
+
+
+_HOLDERS: Final = (
+    select(Enrollment.campaign, ContactPoint.channel, ContactPoint.address, Enrollment.id)
+    .join(ContactPoint, ContactPoint.customer_id == Enrollment.customer_id)
+    .where(
+        ContactPoint.address_hash.in_(_HASHES),
+        ContactPoint.is_current,
+        Enrollment.state.in_(OPEN_ENROLLMENTS),
+    )
+    .order_by(Enrollment.id)
+)

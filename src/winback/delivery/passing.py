@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
-from sqlalchemy import Row, bindparam, insert, select, update
+from sqlalchemy import BindParameter, Row, bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
 from winback.campaign.schema import Campaign
-from winback.database.tables import Decision, Enrollment, StepPassage, Voucher
+from winback.database.history import record_decisions
+from winback.database.tables import Enrollment, StepPassage, Voucher, table_of
 from winback.delivery.conditions import Holds, conditions_of
 from winback.delivery.run import Run, campaigns_of
 from winback.enrollment.circumstances import last_day
@@ -61,7 +62,7 @@ def _one_per_enrollment(done: Sequence[Done]) -> Iterator[dict[int, Done]]:
 
 def _pass_batch(session: Session, run: Run, batch: dict[int, Done]) -> None:
     rows = _enrollments(session, list(batch))
-    campaigns = campaigns_of(session, (row.campaign_version_id for row in rows))
+    campaigns = campaigns_of(session, run, (row.campaign_version_id for row in rows))
     passages = _passages(session, list(batch))
     days = _voucher_days(session, list(batch), run)
     holds = conditions_of(session, run, rows)
@@ -144,68 +145,74 @@ def _note(writes: _Writes, run: Run, row: Row[Any], end: tuple[str, StepEnd, str
 
 
 def _write(session: Session, writes: _Writes) -> None:
+    connection = session.connection()
     if writes.passages:
-        session.execute(insert(StepPassage), writes.passages)
-    if writes.decisions:
-        session.execute(insert(Decision), writes.decisions)
+        connection.execute(_INSERT_PASSAGES, writes.passages)
+    record_decisions(session, writes.decisions)
     if writes.cursors:
-        table = Enrollment.__table__
-        session.connection().execute(
-            update(Enrollment)
-            .where(
-                table.c.id == bindparam("b_id"),
-                table.c.next_step.is_not_distinct_from(bindparam("b_step")),
-            )
-            .values(
-                next_step=bindparam("next_step"),
-                due_on=bindparam("due_on"),
-                is_gentle=bindparam("is_gentle"),
-            ),
-            writes.cursors,
-        )
+        connection.execute(_SET_CURSORS, writes.cursors)
+
+
+_INSERT_PASSAGES: Final = insert(table_of(StepPassage))
+
+_ENROLLMENTS: Final = table_of(Enrollment)
+_SET_CURSORS: Final = (
+    update(_ENROLLMENTS)
+    .where(
+        _ENROLLMENTS.c.id == bindparam("b_id"),
+        _ENROLLMENTS.c.next_step.is_not_distinct_from(bindparam("b_step")),
+    )
+    .values({name: bindparam(name) for name in ("next_step", "due_on", "is_gentle")})
+)
 
 
 def _enrollments(session: Session, ids: list[int]) -> Sequence[Row[Any]]:
+    return session.execute(_PASSING, {"ids": ids}).all()
+
+
+_IDS: Final[BindParameter[Any]] = bindparam("ids", expanding=True)
+
+_PASSING: Final = (
+    select(
+        Enrollment.id,
+        Enrollment.customer_id,
+        Enrollment.campaign,
+        Enrollment.campaign_version_id,
+        Enrollment.state,
+        Enrollment.next_step,
+        Enrollment.due_on,
+        Enrollment.is_asleep,
+        Enrollment.is_gentle,
+        Enrollment.value,
+        Enrollment.reason.label("enrollment_reason"),
+    )
+    .where(Enrollment.id.in_(_IDS))
+    .order_by(Enrollment.id)
     # Locked, so that of two writers who pass the same step the second one sees it passed.
-    return session.execute(
-        select(
-            Enrollment.id,
-            Enrollment.customer_id,
-            Enrollment.campaign,
-            Enrollment.campaign_version_id,
-            Enrollment.state,
-            Enrollment.next_step,
-            Enrollment.due_on,
-            Enrollment.is_asleep,
-            Enrollment.is_gentle,
-            Enrollment.value,
-            Enrollment.reason.label("enrollment_reason"),
-        )
-        .where(Enrollment.id.in_(ids))
-        .order_by(Enrollment.id)
-        .with_for_update()
-    ).all()
+    .with_for_update()
+)
 
 
 def _passages(session: Session, ids: list[int]) -> defaultdict[int, set[str]]:
     found: defaultdict[int, set[str]] = defaultdict(set)
-    for enrollment_id, step in session.execute(
-        select(StepPassage.enrollment_id, StepPassage.step).where(
-            StepPassage.enrollment_id.in_(ids)
-        )
-    ):
+    for enrollment_id, step in session.execute(_PASSED, {"ids": ids}):
         found[enrollment_id].add(step)
     return found
 
 
+_PASSED: Final = select(StepPassage.enrollment_id, StepPassage.step).where(
+    StepPassage.enrollment_id.in_(_IDS)
+)
+
+
 def _voucher_days(session: Session, ids: list[int], run: Run) -> defaultdict[int, dict[str, date]]:
     found: defaultdict[int, dict[str, date]] = defaultdict(dict)
-    rows = session.execute(
-        select(Voucher.enrollment_id, Voucher.offer, Voucher.expires_at).where(
-            Voucher.enrollment_id.in_(ids), Voucher.state == VoucherState.ISSUED
-        )
-    )
-    for enrollment_id, offer, expires_at in rows:
+    for enrollment_id, offer, expires_at in session.execute(_ISSUED, {"ids": ids}):
         if enrollment_id is not None and expires_at is not None:
             found[enrollment_id][offer] = last_day(expires_at, run.zone)
     return found
+
+
+_ISSUED: Final = select(Voucher.enrollment_id, Voucher.offer, Voucher.expires_at).where(
+    Voucher.enrollment_id.in_(_IDS), Voucher.state == VoucherState.ISSUED
+)

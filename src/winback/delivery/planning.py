@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Row, exists, select
+from sqlalchemy import Row, bindparam, exists, select
 from sqlalchemy.orm import Session
 
 from winback.campaign.schema import Answer, Campaign, Step
@@ -65,21 +65,24 @@ class OpenVouchers:
 
 def due_ids(session: Session, run: Run) -> Sequence[Row[tuple[int, str | None]]]:
     """Give (enrollment, step) of all that is due today and has no message on its way."""
-    has_message = exists().where(
-        Message.enrollment_id == Enrollment.id,
-        Message.step == Enrollment.next_step,
-        Message.state.in_(ON_ITS_WAY),
-    )
-    return session.execute(
-        select(Enrollment.id, Enrollment.next_step)
-        .where(
-            Enrollment.state == EnrollmentState.ACTIVE,
-            Enrollment.due_on <= run.today,
-            Enrollment.next_step.is_not(None),
-            ~has_message,
-        )
-        .order_by(Enrollment.id)
-    ).all()
+    return session.execute(_DUE, {"today": run.today}).all()
+
+
+_IS_DUE: Final = (
+    Enrollment.state == EnrollmentState.ACTIVE,
+    Enrollment.due_on <= bindparam("today"),
+    Enrollment.next_step.is_not(None),
+)
+_HAS_MESSAGE: Final = exists().where(
+    Message.enrollment_id == Enrollment.id,
+    Message.step == Enrollment.next_step,
+    Message.state.in_(ON_ITS_WAY),
+)
+_DUE: Final = (
+    select(Enrollment.id, Enrollment.next_step)
+    .where(*_IS_DUE, ~_HAS_MESSAGE)
+    .order_by(Enrollment.id)
+)
 
 
 def plan_batch(session: Session, run: Run, ids: Sequence[int]) -> list[Plan]:
@@ -88,7 +91,7 @@ def plan_batch(session: Session, run: Run, ids: Sequence[int]) -> list[Plan]:
     The rows stay locked for the transaction; those that another planner holds are left to it.
     """
     rows = _due_rows(session, run, ids)
-    campaigns = campaigns_of(session, (row.campaign_version_id for row in rows))
+    campaigns = campaigns_of(session, run, (row.campaign_version_id for row in rows))
     sight = look(session, {row.customer_id for row in rows}, now=run.now)
     vouchers = open_vouchers(session, run, [row.id for row in rows])
     holds = conditions_of(session, run, rows)
@@ -108,17 +111,18 @@ def plan_batch(session: Session, run: Run, ids: Sequence[int]) -> list[Plan]:
 def open_vouchers(session: Session, run: Run, enrollment_ids: Sequence[int]) -> OpenVouchers:
     """Read the open vouchers of enrollments."""
     found = OpenVouchers()
-    rows = session.execute(
-        select(Voucher.enrollment_id, Voucher.offer, Voucher.id).where(
-            Voucher.enrollment_id.in_(enrollment_ids),
-            Voucher.state == VoucherState.ISSUED,
-            Voucher.expires_at > run.now,
-        )
-    )
+    rows = session.execute(_OPEN_VOUCHERS, {"ids": enrollment_ids, "now": run.now})
     for enrollment_id, offer, voucher_id in rows:
         if enrollment_id is not None:
             found.of[enrollment_id][offer] = voucher_id
     return found
+
+
+_OPEN_VOUCHERS: Final = select(Voucher.enrollment_id, Voucher.offer, Voucher.id).where(
+    Voucher.enrollment_id.in_(bindparam("ids", expanding=True)),
+    Voucher.state == VoucherState.ISSUED,
+    Voucher.expires_at > bindparam("now"),
+)
 
 
 def channels_for(
@@ -226,26 +230,24 @@ def _is_out_of_reach(sight: Sight, customer_id: int) -> bool:
 
 
 def _due_rows(session: Session, run: Run, ids: Sequence[int]) -> Sequence[Row[Any]]:
-    return session.execute(
-        select(
-            Enrollment.id,
-            Enrollment.customer_id,
-            Enrollment.campaign,
-            Enrollment.campaign_version_id,
-            Enrollment.lapsed_on,
-            Enrollment.state.label("enrollment_state"),
-            Enrollment.next_step,
-            Enrollment.due_on,
-            Enrollment.is_gentle,
-            Enrollment.value,
-            Enrollment.reason.label("enrollment_reason"),
-        )
-        .where(
-            Enrollment.id.in_(ids),
-            Enrollment.state == EnrollmentState.ACTIVE,
-            Enrollment.due_on <= run.today,
-            Enrollment.next_step.is_not(None),
-        )
-        .order_by(Enrollment.id)
-        .with_for_update(skip_locked=True)
-    ).all()
+    return session.execute(_DUE_ROWS, {"ids": ids, "today": run.today}).all()
+
+
+_DUE_ROWS: Final = (
+    select(
+        Enrollment.id,
+        Enrollment.customer_id,
+        Enrollment.campaign,
+        Enrollment.campaign_version_id,
+        Enrollment.lapsed_on,
+        Enrollment.state.label("enrollment_state"),
+        Enrollment.next_step,
+        Enrollment.due_on,
+        Enrollment.is_gentle,
+        Enrollment.value,
+        Enrollment.reason.label("enrollment_reason"),
+    )
+    .where(Enrollment.id.in_(bindparam("ids", expanding=True)), *_IS_DUE)
+    .order_by(Enrollment.id)
+    .with_for_update(skip_locked=True)
+)

@@ -7,10 +7,11 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Final
 
-from sqlalchemy import insert, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from winback.database.bulk import insert_new
+from winback.database.history import record_decisions
 from winback.database.tables import Decision, Message
 from winback.delivery.cases import open_cases
 from winback.delivery.gate import WRITTEN_TO
@@ -157,10 +158,8 @@ def queue_messages(session: Session, messages: Sequence[dict[str, Any]]) -> None
     """Insert rows of the outbox; one that is there already stays as it is (P1)."""
     if not messages:
         return
-    is_sqlite = session.get_bind().dialect.name == "sqlite"
-    session.execute(
-        (sqlite if is_sqlite else postgresql).insert(Message).on_conflict_do_nothing(),
-        [_DEFAULTS | message for message in messages],
+    session.connection().execute(
+        insert_new(session, Message), [_DEFAULTS | message for message in messages]
     )
 
 
@@ -181,20 +180,21 @@ def _tell_owner(session: Session, run: Run, waits: Sequence[tuple[Plan, str]]) -
             )
         )
     )
-    news = [
-        {
-            "customer_id": plan.row.customer_id,
-            "campaign": plan.row.campaign,
-            "enrollment_id": plan.row.id,
-            "what": "postponed",
-            "why": f"{plan.step.step}: {why}",
-            "at": run.now,
-        }
-        for plan, why in waits
-        if plan.row.id not in told
-    ]
-    if news:
-        session.execute(insert(Decision), news)
+    record_decisions(
+        session,
+        [
+            {
+                "customer_id": plan.row.customer_id,
+                "campaign": plan.row.campaign,
+                "enrollment_id": plan.row.id,
+                "what": "postponed",
+                "why": f"{plan.step.step}: {why}",
+                "at": run.now,
+            }
+            for plan, why in waits
+            if plan.row.id not in told
+        ],
+    )
 
 
 def _batches(ids: Sequence[int]) -> Iterator[Sequence[int]]:

@@ -10,15 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import Row, bindparam, select, update
+from sqlalchemy import Row, Update, bindparam, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from winback.customers.suppression import suppress
 from winback.database.history import record_moves
-from winback.database.tables import ChannelPause, Enrollment, Message
+from winback.database.tables import ChannelPause, Enrollment, Message, table_of
 from winback.delivery.composing import Claimed
 from winback.delivery.falling import Fallen, fall
 from winback.delivery.machine import IN_FLIGHT_OR_IN_DOUBT, SETTLED, MessageEvent, move
@@ -84,24 +85,26 @@ def _kind(result: Result) -> type[Result]:
 
 
 def _rows(session: Session, ids: Sequence[int]) -> dict[int, Row[Any]]:
-    rows = session.execute(
-        select(
-            Message.id,
-            Message.state,
-            Message.send_id,
-            Message.reason,
-            Message.accepted_at,
-            Message.settled_at,
-            Message.drop_at,
-            Message.contact_point_id,
-            Enrollment.campaign_version_id,
-        )
-        .join(Enrollment, Enrollment.id == Message.enrollment_id)
-        .where(Message.id.in_(ids))
-        .order_by(Message.id)
-        .with_for_update(of=Message)
+    return {row.id: row for row in session.execute(_CALLED, {"ids": ids})}
+
+
+_CALLED: Final = (
+    select(
+        Message.id,
+        Message.state,
+        Message.send_id,
+        Message.reason,
+        Message.accepted_at,
+        Message.settled_at,
+        Message.drop_at,
+        Message.contact_point_id,
+        Enrollment.campaign_version_id,
     )
-    return {row.id: row for row in rows}
+    .join(Enrollment, Enrollment.id == Message.enrollment_id)
+    .where(Message.id.in_(bindparam("ids", expanding=True)))
+    .order_by(Message.id)
+    .with_for_update(of=Message)
+)
 
 
 def _accept(session: Session, run: Run, ended: Sequence[tuple[Called, Row[Any]]]) -> None:
@@ -130,10 +133,15 @@ def _accept(session: Session, run: Run, ended: Sequence[tuple[Called, Row[Any]]]
             if not one.claimed.is_answer
         ],
     )
-    for channel in {one.claimed.channel for one, _ in ended}:
-        pause = session.get(ChannelPause, channel)
-        if pause is not None:
-            session.delete(pause)
+    # What went through proves the channel open.
+    channels = {one.claimed.channel for one, _ in ended}
+    session.connection().execute(_END_PAUSES, {"channels": channels})
+
+
+_PAUSES: Final = table_of(ChannelPause)
+_END_PAUSES: Final = delete(_PAUSES).where(
+    _PAUSES.c.channel.in_(bindparam("channels", expanding=True))
+)
 
 
 def _accepted_values(run: Run, one: Called, row: Row[Any]) -> dict[str, Any]:
@@ -270,16 +278,8 @@ def _change(session: Session, run: Run, changes: Sequence[_Change]) -> None:
         (row, event, why, values, move(row.state, event, message_id=row.id))
         for row, event, why, values in changes
     ]
-    table = Message.__table__
-    columns = [*changes[0][3], "reason", "settled_at"]
     session.connection().execute(
-        update(Message)
-        .where(
-            table.c.id == bindparam("b_id"),
-            table.c.state == bindparam("b_state"),
-            table.c.send_id == bindparam("b_send_id"),
-        )
-        .values(state=bindparam("state"), **{name: bindparam(name) for name in columns}),
+        _update_of(tuple(changes[0][3])),
         [
             {
                 "b_id": row.id,
@@ -308,4 +308,19 @@ def _change(session: Session, run: Run, changes: Sequence[_Change]) -> None:
             for row, event, why, _, state in moved
             if state is not row.state
         ],
+    )
+
+
+@cache
+def _update_of(columns: tuple[str, ...]) -> Update:
+    """Give the guarded update of a result that sets these columns besides the usual ones."""
+    messages = table_of(Message)
+    return (
+        update(messages)
+        .where(
+            messages.c.id == bindparam("b_id"),
+            messages.c.state == bindparam("b_state"),
+            messages.c.send_id == bindparam("b_send_id"),
+        )
+        .values({name: bindparam(name) for name in ("state", "reason", "settled_at", *columns)})
     )

@@ -1,9 +1,11 @@
 """What one run of the send path works with, made once and handed down."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import cached_property
 from random import Random
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Engine
@@ -17,7 +19,7 @@ from winback.settings import Cap
 from winback.states import Channel, Mode
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Run:
     """One run: the business, the instant it stands at, chance, and the providers by channel."""
 
@@ -28,8 +30,10 @@ class Run:
     """Names of the providers that this run can send through."""
     salt: str
     """What variants are drawn with."""
+    campaigns: dict[int, Campaign] = field(default_factory=dict)
+    """Versions of campaigns that this run has met; a version never changes."""
 
-    @property
+    @cached_property
     def reads(self) -> Engine:
         """The database for transactions that only read, which block no writer."""
         return self.business.engine.execution_options(winback_reads_only=True)
@@ -39,10 +43,15 @@ class Run:
         """The zone in which the business's days are counted."""
         return self.business.zone
 
-    @property
+    @cached_property
     def today(self) -> date:
         """The business's local date of the run."""
         return local_date(self.now, self.zone)
+
+    @cached_property
+    def facts(self) -> Mapping[str, Any]:
+        """The business's facts, as templates see them."""
+        return self.business.facts.plain()
 
     @property
     def currency(self) -> str:
@@ -64,6 +73,8 @@ class Run:
         return channel is not Channel.SMS or self.business.settings.sender.sms is not None
 
 
-def campaigns_of(session: Session, version_ids: Iterable[int]) -> dict[int, Campaign]:
+def campaigns_of(session: Session, run: Run, version_ids: Iterable[int]) -> Mapping[int, Campaign]:
     """Give the campaigns as they were when each enrollment began, by version id."""
-    return {id_: campaign_of_version(session, id_) for id_ in set(version_ids)}
+    for id_ in set(version_ids) - run.campaigns.keys():
+        run.campaigns[id_] = campaign_of_version(session, id_)
+    return run.campaigns

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import Row, bindparam, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from winback.database.bulk import insert_new
 from winback.database.history import record_moves
-from winback.database.tables import Link, Message
+from winback.database.tables import Link, Message, table_of
 from winback.delivery.asking import Asked
 from winback.delivery.composing import (
     Carried,
@@ -96,9 +96,8 @@ def take(session: Session, run: Run, ready: Sequence[Ready], sight: Sight) -> li
     ]
     _write(session, run, claimed)
     if links:
-        is_sqlite = session.get_bind().dialect.name == "sqlite"
-        session.execute(
-            (sqlite if is_sqlite else postgresql).insert(Link).on_conflict_do_nothing(),
+        session.connection().execute(
+            insert_new(session, Link),
             [{"id": link.id, "message_id": link.message_id, "url": link.url} for link in links],
         )
     return claimed
@@ -177,20 +176,13 @@ def _send_id(run: Run, message_id: int) -> str:
 
 
 def _write(session: Session, run: Run, claimed: Sequence[Claimed]) -> None:
-    table = Message.__table__
     to_state = move(MessageState.QUEUED, MessageEvent.CLAIM)
     session.connection().execute(
-        update(Message)
-        .where(table.c.id == bindparam("b_id"), table.c.state == MessageState.QUEUED)
-        .values(
-            state=to_state,
-            reason="",
-            claimed_at=run.now,
-            **{name: bindparam(name) for name in _WRITTEN_AT_CLAIM},
-        ),
+        _CLAIM,
         [
             {
                 "b_id": one.message_id,
+                "claimed_at": run.now,
                 "send_id": one.send_id,
                 "contact_point_id": one.point.id,
                 "address_hash": one.point.address_hash,
@@ -220,6 +212,7 @@ def _write(session: Session, run: Run, claimed: Sequence[Claimed]) -> None:
 
 
 _WRITTEN_AT_CLAIM: Final = (
+    "claimed_at",
     "send_id",
     "contact_point_id",
     "address_hash",
@@ -227,4 +220,15 @@ _WRITTEN_AT_CLAIM: Final = (
     "variant",
     "context",
     "provider",
+)
+
+_MESSAGES: Final = table_of(Message)
+_CLAIM: Final = (
+    update(_MESSAGES)
+    .where(_MESSAGES.c.id == bindparam("b_id"), _MESSAGES.c.state == MessageState.QUEUED)
+    .values(
+        state=move(MessageState.QUEUED, MessageEvent.CLAIM),
+        reason="",
+        **{name: bindparam(name) for name in _WRITTEN_AT_CLAIM},
+    )
 )

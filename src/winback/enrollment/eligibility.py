@@ -8,10 +8,23 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from functools import cache
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Select, and_, case, exists, func, literal, or_, select
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Select,
+    and_,
+    bindparam,
+    case,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+)
 from sqlalchemy.orm import Session
 
 from winback.campaign.conditions import compile_condition
@@ -27,7 +40,7 @@ from winback.database.tables import Customer, Enrollment, Refusal
 from winback.enrollment.again import days_until_it_may_turn
 from winback.enrollment.facts import condition_facts
 from winback.enrollment.value import next_setting_on
-from winback.lapse.query import lapsed_customers
+from winback.lapse.query import LAPSED, lapse_parameters
 from winback.lapse.rule import too_long_ago_cutoff
 from winback.states import OPEN_ENROLLMENTS, Channel
 
@@ -86,8 +99,11 @@ def judge_lapsed(
     lapse and without a refusal that still stands.
     """
     today = local_date(now, zone)
-    query = _lapsed_with_reasons(campaign, now=now, zone=zone, new_to_version=new_to_version)
-    rows = session.execute(query.execution_options(yield_per=_BATCH))
+    rows = session.execute(
+        _query_for(campaign, only_new=new_to_version is not None),
+        _parameters(campaign, now=now, zone=zone, new_to_version=new_to_version),
+        execution_options={"yield_per": _BATCH},
+    )
     turns_with_value = "value" in compile_condition(campaign.audience.where).fields
     value_again_on = next_setting_on(session, today) if turns_with_value else None
     for batch in rows.partitions():
@@ -104,53 +120,74 @@ def judge_lapsed(
         ]
 
 
-def _lapsed_with_reasons(
+def _query_for(campaign: Campaign, *, only_new: bool) -> Select[Any]:
+    return _lapsed_with_reasons(
+        channels=usable_channels(campaign),
+        has_oldest=campaign.lapse.not_after is not None,
+        has_cooldown=not campaign.cooldown.is_nothing,
+        only_new=only_new,
+    )
+
+
+def _parameters(
     campaign: Campaign, *, now: datetime, zone: ZoneInfo, new_to_version: int | None
+) -> dict[str, object]:
+    today, not_after = local_date(now, zone), campaign.lapse.not_after
+    cooled_down = campaign.cooldown.latest_start(today)
+    return {
+        **lapse_parameters(campaign.lapse.after, now=now, zone=zone),
+        "campaign": campaign.campaign,
+        "today": today,
+        "too_long_ago": None if not_after is None else too_long_ago_cutoff(not_after, today),
+        "free_again": day_start(cooled_down + timedelta(days=1), zone),
+        "version": new_to_version,
+    }
+
+
+@cache
+def _lapsed_with_reasons(
+    *, channels: tuple[Channel, ...], has_oldest: bool, has_cooldown: bool, only_new: bool
 ) -> Select[Any]:
-    lapsed = lapsed_customers(campaign.lapse.after, now=now, zone=zone).subquery()
-    today = local_date(now, zone)
+    """Give the query for one shape of a campaign; ``_parameters`` has its values."""
+    lapsed = LAPSED.subquery()
+    last_on = lapsed.c.last_purchased_on
     is_enrolled = exists().where(
-        Enrollment.campaign == campaign.campaign,
+        Enrollment.campaign == _CAMPAIGN,
         Enrollment.customer_id == Customer.id,
-        Enrollment.lapsed_on == lapsed.c.last_purchased_on,
+        Enrollment.lapsed_on == last_on,
     )
     reasons = [
-        (condition, literal(reason.value))
-        for reason, condition in _reasons(
-            campaign, lapsed.c.last_purchased_on, today=today, zone=zone
-        )
+        *([] if only_new else [(Refused.ENROLLED, is_enrolled)]),
+        *([(Refused.TOO_LONG_AGO, last_on <= bindparam("too_long_ago"))] if has_oldest else []),
+        *_reasons(channels),
+        *([(Refused.COOLDOWN, _is_in_cooldown())] if has_cooldown else []),
     ]
-    if new_to_version is None:
-        reasons.insert(0, (is_enrolled, literal(Refused.ENROLLED.value)))
     query = select(
         lapsed.c.customer_id,
-        lapsed.c.last_purchased_on,
+        last_on,
         Customer.changed_at,
-        case(*reasons).label("reason"),
-        _last_end(campaign).label("ended_at"),
+        case(*((condition, literal(reason.value)) for reason, condition in reasons)).label(
+            "reason"
+        ),
+        _last_end().label("ended_at"),
     ).join(Customer, Customer.id == lapsed.c.customer_id)
-    if new_to_version is None:
+    if not only_new:
         return query
     stands = exists().where(
-        Refusal.campaign == campaign.campaign,
+        Refusal.campaign == _CAMPAIGN,
         Refusal.customer_id == Customer.id,
-        Refusal.lapsed_on == lapsed.c.last_purchased_on,
-        Refusal.campaign_version_id == new_to_version,
+        Refusal.lapsed_on == last_on,
+        Refusal.campaign_version_id == bindparam("version"),
         Refusal.customer_changed_at == Customer.changed_at,
-        or_(Refusal.look_again_on.is_(None), Refusal.look_again_on > today),
+        or_(Refusal.look_again_on.is_(None), Refusal.look_again_on > bindparam("today")),
     )
     return query.where(~is_enrolled, ~stands)
 
 
-def _reasons(
-    campaign: Campaign, last_on: ColumnElement[date], *, today: date, zone: ZoneInfo
-) -> Iterator[tuple[Refused, ColumnElement[bool]]]:
-    channels = usable_channels(campaign)
-    if campaign.lapse.not_after is not None:
-        yield (
-            Refused.TOO_LONG_AGO,
-            last_on <= too_long_ago_cutoff(campaign.lapse.not_after, today),
-        )
+_CAMPAIGN: Final[BindParameter[str]] = bindparam("campaign")
+
+
+def _reasons(channels: Sequence[Channel]) -> Iterator[tuple[Refused, ColumnElement[bool]]]:
     by_channel = [consented_condition(Customer.id, channel) for channel in channels]
     yield (
         Refused.SUPPRESSED,
@@ -172,16 +209,14 @@ def _reasons(
             Enrollment.customer_id == Customer.id, Enrollment.state.in_(OPEN_ENROLLMENTS)
         ),
     )
-    if not campaign.cooldown.is_nothing:
-        free_again = day_start(campaign.cooldown.latest_start(today) + timedelta(days=1), zone)
-        yield (
-            Refused.COOLDOWN,
-            exists().where(
-                Enrollment.customer_id == Customer.id,
-                Enrollment.campaign == campaign.campaign,
-                Enrollment.ended_at >= free_again,
-            ),
-        )
+
+
+def _is_in_cooldown() -> ColumnElement[bool]:
+    return exists().where(
+        Enrollment.customer_id == Customer.id,
+        Enrollment.campaign == _CAMPAIGN,
+        Enrollment.ended_at >= bindparam("free_again"),
+    )
 
 
 def usable_channels(campaign: Campaign) -> tuple[Channel, ...]:
@@ -194,10 +229,10 @@ def usable_channels(campaign: Campaign) -> tuple[Channel, ...]:
     return tuple(sorted(used & set(NEEDS_CONSENT))) or tuple(sorted(used))
 
 
-def _last_end(campaign: Campaign) -> ColumnElement[datetime | None]:
+def _last_end() -> ColumnElement[datetime | None]:
     return (
         select(func.max(Enrollment.ended_at))
-        .where(Enrollment.customer_id == Customer.id, Enrollment.campaign == campaign.campaign)
+        .where(Enrollment.customer_id == Customer.id, Enrollment.campaign == _CAMPAIGN)
         .scalar_subquery()
     )
 

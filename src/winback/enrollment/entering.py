@@ -4,19 +4,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from functools import cache
 from hashlib import sha256
 from typing import Any, Final
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.dml import ReturningInsert
 
 from winback.campaign.conditions import compile_condition
 from winback.campaign.schema import Campaign
 from winback.clock import day_start, local_date
 from winback.database.engine import salt_of
-from winback.database.history import record_moves
-from winback.database.tables import Decision, Enrollment, Refusal
+from winback.database.history import record_decisions, record_moves
+from winback.database.tables import Enrollment, Refusal, table_of
 from winback.enrollment.circumstances import record_passed
 from winback.enrollment.draw import draw_arm
 from winback.enrollment.facts import condition_facts
@@ -179,18 +181,16 @@ def _insert(
 
     The unique indexes decide: one enrollment per lapse, one open slot per customer.
     """
-    dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
-    inserted = session.execute(
-        dialect.insert(Enrollment)
-        .on_conflict_do_nothing()
-        .returning(Enrollment.id, Enrollment.customer_id),
-        [dict(entry.values) for entry in entries],
-    ).all()
+    inserted = (
+        session.connection()
+        .execute(_insert_new(session.get_bind().dialect.name), [entry.values for entry in entries])
+        .all()
+    )
     by_customer = {entry.values["customer_id"]: entry for entry in entries}
     new = [(row.id, by_customer[row.customer_id]) for row in inserted]
     record_moves(session, [_move_row(row_id, entry, now) for row_id, entry in new])
     if new:
-        session.execute(insert(Decision), [_decision_row(*one, now) for one in new])
+        record_decisions(session, [_decision_row(*one, now) for one in new])
         session.execute(
             delete(Refusal)
             .where(
@@ -204,6 +204,17 @@ def _insert(
             row = session.get_one(Enrollment, row_id)
             record_passed(session, row, entry.first.passed, now=now)
     return [entry.values["arm"] for _, entry in new]
+
+
+@cache
+def _insert_new(dialect: str) -> ReturningInsert[tuple[int, int]]:
+    insert: Any = sqlite.insert if dialect == "sqlite" else postgresql.insert
+    statement: ReturningInsert[tuple[int, int]] = (
+        insert(table_of(Enrollment))
+        .on_conflict_do_nothing()
+        .returning(Enrollment.id, Enrollment.customer_id)
+    )
+    return statement
 
 
 def _move_row(row_id: int, entry: Entry, now: datetime) -> dict[str, Any]:

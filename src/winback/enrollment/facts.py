@@ -9,10 +9,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from functools import cache
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import case, func, select
+from sqlalchemy import Select, bindparam, case, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from winback.campaign.conditions import FIELDS
@@ -76,17 +77,8 @@ def _plain_facts(
     currency: str | None,
     fields: Collection[str],
 ) -> dict[int, dict[str, object]]:
-    told = [name for name in _COLUMNS if name in fields]
-    rows = session.execute(
-        select(
-            Customer.id,
-            Customer.purchase_count,
-            Customer.spent,
-            Customer.last_purchased_at,
-            Customer.last_purchased_on,
-            *(_COLUMNS[name] for name in told),
-        ).where(Customer.id.in_(ids))
-    ).all()
+    told = tuple(name for name in _COLUMNS if name in fields)
+    rows = session.execute(_sums_with(told), {"ids": ids}).all()
     bought_later = [row.id for row in rows if row.last_purchased_at and row.last_purchased_at > now]
     counted = _count_anew(session, bought_later, now, currency)
     today = local_date(now, zone)
@@ -100,6 +92,18 @@ def _plain_facts(
             **{name: word or _UNKNOWN[name] for name, word in zip(told, words, strict=True)},
         }
     return facts
+
+
+@cache
+def _sums_with(told: tuple[str, ...]) -> Select[Any]:
+    return select(
+        Customer.id,
+        Customer.purchase_count,
+        Customer.spent,
+        Customer.last_purchased_at,
+        Customer.last_purchased_on,
+        *(_COLUMNS[name] for name in told),
+    ).where(Customer.id.in_(bindparam("ids", expanding=True)))
 
 
 def _count_anew(
@@ -148,33 +152,43 @@ def _add_enrollment_facts(
     for customer_id, one in facts.items():
         one["value"] = value_of(spends.get(customer_id), threshold)
         one["reason"] = ""
-    enrollments = session.execute(
-        select(Enrollment.customer_id, Enrollment.state, Enrollment.value, Enrollment.reason)
-        .where(Enrollment.customer_id.in_(ids))
-        .order_by(Enrollment.enrolled_at, Enrollment.id)
-    )
-    for customer_id, state, value, reason in enrollments:
+    for customer_id, state, value, reason in session.execute(_ENROLLED, {"ids": ids}):
         if state in OPEN_ENROLLMENTS:
             facts[customer_id]["value"] = value
         if reason:
             facts[customer_id]["reason"] = reason
 
 
+_ENROLLED: Final = (
+    select(Enrollment.customer_id, Enrollment.state, Enrollment.value, Enrollment.reason)
+    .where(Enrollment.customer_id.in_(bindparam("ids", expanding=True)))
+    .order_by(Enrollment.enrolled_at, Enrollment.id)
+)
+
+
 def _last_products(session: Session, ids: Sequence[int], now: datetime) -> dict[int, str]:
-    newest_first = func.row_number().over(
-        partition_by=Purchase.customer_id,
-        order_by=(Purchase.purchased_at.desc(), Purchase.id.desc()),
-    )
-    ranked = (
-        select(Purchase.customer_id, Purchase.product, newest_first.label("place"))
-        .where(
-            Purchase.customer_id.in_(ids),
-            Purchase.kind == PurchaseKind.SALE,
-            Purchase.purchased_at <= now,
-        )
-        .subquery()
-    )
-    rows = session.execute(
-        select(ranked.c.customer_id, ranked.c.product).where(ranked.c.place == 1)
-    )
+    rows = session.execute(_LAST_PRODUCTS, {"ids": ids, "now": now})
     return {customer_id: product or "" for customer_id, product in rows}
+
+
+_BY_PLACE: Final = (
+    select(
+        Purchase.customer_id,
+        Purchase.product,
+        func.row_number()
+        .over(
+            partition_by=Purchase.customer_id,
+            order_by=(Purchase.purchased_at.desc(), Purchase.id.desc()),
+        )
+        .label("place"),
+    )
+    .where(
+        Purchase.customer_id.in_(bindparam("ids", expanding=True)),
+        Purchase.kind == PurchaseKind.SALE,
+        Purchase.purchased_at <= bindparam("now"),
+    )
+    .subquery()
+)
+_LAST_PRODUCTS: Final = select(_BY_PLACE.c.customer_id, _BY_PLACE.c.product).where(
+    _BY_PLACE.c.place == 1
+)

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, delete, exists, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, exists, or_, select, update
 from sqlalchemy.orm import Session
 
-from winback.database.history import record_moves
-from winback.database.tables import Decision, Enrollment, Message, Refusal, Voucher
+from winback.database.history import record_decisions, record_moves
+from winback.database.tables import Enrollment, Message, Refusal, Voucher
 from winback.enrollment.machine import FINAL, EnrollmentEvent, moves_of, next_state
 from winback.states import (
     OPEN_ENROLLMENTS,
@@ -101,8 +101,8 @@ def _move_chunk(
             for enrollment_id in moved
         ],
     )
-    session.execute(
-        insert(Decision),
+    record_decisions(
+        session,
         [
             {
                 "customer_id": row.customer_id,

@@ -8,10 +8,10 @@ its local days.
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
 from winback.campaign.schema import Campaign, Step
@@ -151,13 +151,7 @@ def sleep(
 def wake_due(session: Session, *, now: datetime, zone: ZoneInfo) -> int:
     """Wake who was asleep until today or before; their next step is due today. Gives how many."""
     today = local_date(now, zone)
-    sleepers = session.scalars(
-        select(Enrollment).where(
-            Enrollment.state == EnrollmentState.ACTIVE,
-            Enrollment.due_on <= today,
-            Enrollment.is_asleep,
-        )
-    ).all()
+    sleepers = session.scalars(_SLEEPERS, {"today": today}).all()
     for row in sleepers:
         if row.next_step is None:
             _set(session, row, is_asleep=False)
@@ -169,6 +163,13 @@ def wake_due(session: Session, *, now: datetime, zone: ZoneInfo) -> int:
         _set(session, row, next_step=following.step, due_on=following.due_on, is_asleep=False)
         _decide(session, row, "woke", why=f"{following.step or 'the rest'} comes next", now=now)
     return len(sleepers)
+
+
+_SLEEPERS: Final = select(Enrollment).where(
+    Enrollment.state == EnrollmentState.ACTIVE,
+    Enrollment.due_on <= bindparam("today"),
+    Enrollment.is_asleep,
+)
 
 
 def hand_over(session: Session, enrollment_id: int, *, now: datetime, why: str) -> bool:
@@ -238,16 +239,17 @@ def speed_up_after_click(
 
 def end_rests(session: Session, *, now: datetime, zone: ZoneInfo) -> int:
     """Exhaust every enrollment whose rest after the last step is over; gives how many."""
-    rested = session.scalars(
-        select(Enrollment.id).where(
-            Enrollment.state == EnrollmentState.ACTIVE,
-            Enrollment.due_on <= local_date(now, zone),
-            Enrollment.next_step.is_(None),
-            Enrollment.is_asleep.is_(False),
-        )
-    ).all()
+    rested = session.scalars(_RESTED, {"today": local_date(now, zone)}).all()
     why = "the rest after the last step is over"
     return len(move_all(session, rested, EnrollmentEvent.RESTED, now=now, why=why))
+
+
+_RESTED: Final = select(Enrollment.id).where(
+    Enrollment.state == EnrollmentState.ACTIVE,
+    Enrollment.due_on <= bindparam("today"),
+    Enrollment.next_step.is_(None),
+    Enrollment.is_asleep.is_(False),
+)
 
 
 def _enrollment(session: Session, enrollment_id: int) -> Enrollment:

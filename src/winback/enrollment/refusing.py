@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
+from typing import Any, Final
 
-from sqlalchemy import insert, select
+from sqlalchemy import Insert, bindparam, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from winback.database.tables import Decision, Refusal
+from winback.database.history import record_decisions
+from winback.database.tables import Refusal, table_of
 from winback.enrollment.eligibility import Judged
 
 
@@ -24,29 +27,30 @@ def store_refusals(
     A refusal of the same lapse for the same reason as before is no new decision.
     """
     ids = [one.customer_id for one in refused]
-    stood = session.execute(
-        select(Refusal.customer_id, Refusal.lapsed_on, Refusal.reason).where(
-            Refusal.campaign == campaign, Refusal.customer_id.in_(ids)
-        )
-    )
+    stood = session.execute(_STOOD, {"campaign": campaign, "ids": ids})
     before = {customer_id: (lapsed_on, reason) for customer_id, lapsed_on, reason in stood}
     new = [one for one in refused if before.get(one.customer_id) != (one.lapsed_on, one.reason)]
     _upsert(session, campaign, version_id, refused, now=now)
-    if new:
-        session.execute(
-            insert(Decision),
-            [
-                {
-                    "customer_id": one.customer_id,
-                    "campaign": campaign,
-                    "what": "refused",
-                    "why": one.why,
-                    "at": now,
-                }
-                for one in new
-            ],
-        )
+    record_decisions(
+        session,
+        [
+            {
+                "customer_id": one.customer_id,
+                "campaign": campaign,
+                "what": "refused",
+                "why": one.why,
+                "at": now,
+            }
+            for one in new
+        ],
+    )
     return len(new)
+
+
+_STOOD: Final = select(Refusal.customer_id, Refusal.lapsed_on, Refusal.reason).where(
+    Refusal.campaign == bindparam("campaign"),
+    Refusal.customer_id.in_(bindparam("ids", expanding=True)),
+)
 
 
 def _upsert(
@@ -57,14 +61,8 @@ def _upsert(
     *,
     now: datetime,
 ) -> None:
-    dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
-    statement = dialect.insert(Refusal)
-    kept = ("lapsed_on", "campaign_version_id", "reason", "look_again_on", "customer_changed_at")
-    session.execute(
-        statement.on_conflict_do_update(
-            index_elements=["campaign", "customer_id"],
-            set_={name: statement.excluded[name] for name in (*kept, "at")},
-        ),
+    session.connection().execute(
+        _replacing(session.get_bind().dialect.name),
         [
             {
                 "campaign": campaign,
@@ -79,3 +77,24 @@ def _upsert(
             for one in refused
         ],
     )
+
+
+@cache
+def _replacing(dialect: str) -> Insert:
+    insert: Any = sqlite.insert if dialect == "sqlite" else postgresql.insert
+    statement = insert(table_of(Refusal))
+    replacing: Insert = statement.on_conflict_do_update(
+        index_elements=["campaign", "customer_id"],
+        set_={name: statement.excluded[name] for name in _REPLACED},
+    )
+    return replacing
+
+
+_REPLACED: Final = (
+    "lapsed_on",
+    "campaign_version_id",
+    "reason",
+    "look_again_on",
+    "customer_changed_at",
+    "at",
+)

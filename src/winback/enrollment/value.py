@@ -12,7 +12,15 @@ from decimal import Decimal
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, ScalarSelect, SQLColumnExpression, func, select, update
+from sqlalchemy import (
+    ColumnElement,
+    ScalarSelect,
+    SQLColumnExpression,
+    bindparam,
+    func,
+    select,
+    update,
+)
 from sqlalchemy.orm import Session
 
 from winback.clock import day_start, local_date
@@ -62,18 +70,37 @@ def spends_of(
     currency: str | None,
 ) -> dict[int, Decimal]:
     """Give the 24-month spend of those of some customers who bought in it."""
-    rows = session.execute(
-        select(Purchase.customer_id, func.sum(Purchase.amount, type_=Amount))
-        .where(Purchase.customer_id.in_(customer_ids), *_in_window(now, zone, currency))
-        .group_by(Purchase.customer_id)
-        .having(func.count().filter(Purchase.kind == PurchaseKind.SALE) > 0)
-    )
+    if not customer_ids:
+        return {}
+    window = {"begins": _window_begins(now, zone), "now": now}
+    if currency is None:
+        rows = session.execute(_SPENDS, {"ids": customer_ids, **window})
+    else:
+        rows = session.execute(
+            _SPENDS_IN_CURRENCY, {"ids": customer_ids, "currency": currency, **window}
+        )
     return dict(rows.tuples().all())
+
+
+_SPENDS: Final = (
+    select(Purchase.customer_id, func.sum(Purchase.amount, type_=Amount))
+    .where(
+        Purchase.customer_id.in_(bindparam("ids", expanding=True)),
+        Purchase.purchased_at >= bindparam("begins"),
+        Purchase.purchased_at <= bindparam("now"),
+    )
+    .group_by(Purchase.customer_id)
+    .having(func.count().filter(Purchase.kind == PurchaseKind.SALE) > 0)
+)
+_SPENDS_IN_CURRENCY: Final = _SPENDS.where(Purchase.currency == bindparam("currency"))
 
 
 def current_threshold(session: Session) -> Decimal | None:
     """Give the threshold as it was last set."""
-    return session.scalars(select(Installation.value_threshold)).one()
+    return session.scalars(_THRESHOLD).one()
+
+
+_THRESHOLD: Final = select(Installation.value_threshold)
 
 
 def next_setting_on(session: Session, today: date) -> date:
@@ -122,6 +149,9 @@ def compute_threshold(
 def _in_window(
     now: datetime, zone: ZoneInfo, currency: str | None
 ) -> tuple[ColumnElement[bool], ...]:
-    begins = day_start(add_months(local_date(now, zone), -_MONTHS), zone)
-    window = (Purchase.purchased_at >= begins, Purchase.purchased_at <= now)
+    window = (Purchase.purchased_at >= _window_begins(now, zone), Purchase.purchased_at <= now)
     return window if currency is None else (*window, Purchase.currency == currency)
+
+
+def _window_begins(now: datetime, zone: ZoneInfo) -> datetime:
+    return day_start(add_months(local_date(now, zone), -_MONTHS), zone)

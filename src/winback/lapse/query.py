@@ -7,7 +7,7 @@ customers merged into another or erased are out.
 """
 
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import (
@@ -15,6 +15,7 @@ from sqlalchemy import (
     Select,
     SQLColumnExpression,
     and_,
+    bindparam,
     select,
     union_all,
 )
@@ -35,21 +36,21 @@ def lapsed_customers(
     ``bought_after`` leaves out last purchases on or before that local date. Use it as a subquery
     or run it; rows come in no order.
     """
-    latest = cutoff(after, local_date(now, zone))
-    maintained = select(
-        Customer.id.label("customer_id"),
-        Customer.last_purchased_on.label("last_purchased_on"),
-        Customer.last_purchased_at.label("last_purchased_at"),
-    ).where(
-        _is_a_customer(),
-        _between(Customer.last_purchased_on, bought_after, latest),
-        Customer.last_purchased_at <= now,
-    )
-    both = union_all(
-        maintained,
-        _looked_up(now=now, today=local_date(now, zone), latest=latest, bought_after=bought_after),
-    ).subquery("lapsed")
-    return select(both.c.customer_id, both.c.last_purchased_on, both.c.last_purchased_at)
+    lapsed = LAPSED if bought_after is None else _LAPSED_SINCE
+    return lapsed.params(lapse_parameters(after, now=now, zone=zone, bought_after=bought_after))
+
+
+def lapse_parameters(
+    after: Period, *, now: datetime, zone: ZoneInfo, bought_after: date | None = None
+) -> dict[str, datetime | date | None]:
+    """Give what LAPSED is run with."""
+    today = local_date(now, zone)
+    return {
+        "lapse_now": now,
+        "lapse_today": today,
+        "lapse_latest": cutoff(after, today),
+        "lapse_bought_after": bought_after,
+    }
 
 
 def newly_lapsed_customers(
@@ -60,13 +61,25 @@ def newly_lapsed_customers(
     return lapsed_customers(after, now=now, zone=zone, bought_after=cutoff(after, yesterday))
 
 
-def _looked_up(
-    *, now: datetime, today: date, latest: date, bought_after: date | None
-) -> Select[tuple[int, date, datetime]]:
-    """Select the last sale at or before ``now`` of those who bought again later.
+def _lapsed(*, is_bounded: bool) -> Select[tuple[int, date, datetime]]:
+    maintained = select(
+        Customer.id.label("customer_id"),
+        Customer.last_purchased_on.label("last_purchased_on"),
+        Customer.last_purchased_at.label("last_purchased_at"),
+    ).where(
+        _is_a_customer(),
+        *_is_old_enough(Customer.last_purchased_on, is_bounded=is_bounded),
+        Customer.last_purchased_at <= bindparam("lapse_now"),
+    )
+    both = union_all(maintained, _looked_up(is_bounded=is_bounded)).subquery("lapsed")
+    return select(both.c.customer_id, both.c.last_purchased_on, both.c.last_purchased_at)
+
+
+def _looked_up(*, is_bounded: bool) -> Select[tuple[int, date, datetime]]:
+    """Select the last sale at or before the instant of those who bought again later.
 
     The lookup stands in the join's condition, so that both databases begin at the customers,
-    who are few: those who bought since ``now``.
+    who are few: those who bought since then.
     """
     sale, last = aliased(Purchase), aliased(Purchase)
     last_id = (
@@ -74,7 +87,7 @@ def _looked_up(
         .where(
             sale.customer_id == Customer.id,
             sale.kind == PurchaseKind.SALE,
-            sale.purchased_at <= now,
+            sale.purchased_at <= bindparam("lapse_now"),
         )
         .order_by(sale.purchased_at.desc(), sale.id.desc())
         .limit(1)
@@ -91,9 +104,9 @@ def _looked_up(
         .where(
             _is_a_customer(),
             # Implied by the next line; it is what the index knows.
-            Customer.last_purchased_on >= today,
-            Customer.last_purchased_at > now,
-            _between(last.purchased_on, bought_after, latest),
+            Customer.last_purchased_on >= bindparam("lapse_today"),
+            Customer.last_purchased_at > bindparam("lapse_now"),
+            *_is_old_enough(last.purchased_on, is_bounded=is_bounded),
         )
     )
 
@@ -102,7 +115,14 @@ def _is_a_customer() -> ColumnElement[bool]:
     return and_(Customer.merged_into.is_(None), Customer.erased_at.is_(None))
 
 
-def _between(
-    day: SQLColumnExpression[Any], after: date | None, latest: date
-) -> ColumnElement[bool]:
-    return day <= latest if after is None else and_(day > after, day <= latest)
+def _is_old_enough(
+    day: SQLColumnExpression[Any], *, is_bounded: bool
+) -> tuple[ColumnElement[bool], ...]:
+    latest = day <= bindparam("lapse_latest")
+    return (day > bindparam("lapse_bought_after"), latest) if is_bounded else (latest,)
+
+
+LAPSED: Final = _lapsed(is_bounded=False)
+"""Everyone who has lapsed, to be run with ``lapse_parameters``; built once."""
+
+_LAPSED_SINCE: Final = _lapsed(is_bounded=True)
