@@ -181,9 +181,8 @@ class People:
     def _report(self, deeds: Deeds) -> None:
         if deeds.events:
             self._sandbox.report(deeds.events)
-        for status in deeds.statuses:
-            # One after the other: SQLite lets one write at a time, and makes others sleep.
-            self._sandbox.report_texts([status])
+        # Many at once: of each text there is one status, so their order says nothing.
+        self._sandbox.report_texts(deeds.statuses)
 
     def _write_back(self, deeds: Deeds) -> None:
         for mail, words in deeds.mails:
