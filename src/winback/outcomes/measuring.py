@@ -13,26 +13,15 @@ from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Engine, Row, Select, delete, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy import Engine, Row, delete, select
+from sqlalchemy.orm import Session
 
 from winback.campaign.versions import campaign_of_version
 from winback.clock import to_utc
-from winback.database.tables import (
-    Customer,
-    Enrollment,
-    Installation,
-    Message,
-    Move,
-    Outcome,
-    Purchase,
-    Response,
-    Voucher,
-)
+from winback.database.tables import Enrollment, Installation, Outcome
+from winback.outcomes import queries
 from winback.outcomes.rule import Bought, Redeemed, Result, Sent, Window, result_of
 from winback.settings import Settings
-from winback.states import VoucherState
 
 logger = logging.getLogger(__name__)
 
@@ -78,24 +67,16 @@ def measure(engine: Engine, *, settings: Settings, now: datetime) -> MeasureCoun
             changed + part.changed,
             closed + part.closed,
         )
-    with Session(engine) as session, session.begin():
-        mark = asdict(seen) | {"as_of": seen.as_of.isoformat()}
-        session.execute(update(Installation).values(measured=mark))
+    mark = asdict(seen) | {"as_of": seen.as_of.isoformat()}
+    with engine.begin() as connection:
+        connection.execute(queries.SET_MARK, {"mark": mark})
     logger.info("measured: looked at %d, changed %d, closed %d", looked_at, changed, closed)
     return MeasureCounts(looked_at, changed, closed)
 
 
 def _seen(session: Session, now: datetime) -> _Mark:
-    def newest(column: InstrumentedAttribute[int]) -> int:
-        return session.scalar(select(func.max(column))) or 0
-
-    return _Mark(
-        as_of=now,
-        enrollments=newest(Enrollment.id),
-        moves=newest(Move.id),
-        responses=newest(Response.id),
-        purchases=newest(Purchase.id),
-    )
+    newest = session.execute(queries.NEWEST).one()
+    return _Mark(now, *(id_ or 0 for id_ in newest))
 
 
 def _read_mark(session: Session) -> _Mark | None:
@@ -110,28 +91,9 @@ def _changed_since(session: Session, mark: _Mark | None, seen: _Mark) -> Sequenc
     if mark is None:
         return session.scalars(select(Enrollment.id).order_by(Enrollment.id)).all()
     mark = _with_overlap(session, mark)
-    new_purchase = Purchase.id > mark.purchases
-    of_enrollment = select(Enrollment.id)
-    with_customer = of_enrollment.join(Customer, Customer.id == Enrollment.customer_id)
-    lookups: list[Select[Any]] = [
-        of_enrollment.where(Enrollment.id > mark.enrollments),
-        of_enrollment.where(
-            Enrollment.measure_until > mark.as_of, Enrollment.measure_until <= seen.as_of
-        ),
-        of_enrollment.join(Purchase, Purchase.customer_id == Enrollment.customer_id).where(
-            new_purchase
-        ),
-        with_customer.join(Purchase, Purchase.customer_id == Customer.merged_into).where(
-            new_purchase
-        ),
-        with_customer.where(Customer.changed_at >= mark.as_of),
-        select(Move.thing_id).where(Move.id > mark.moves, Move.thing == "enrollment"),
-        _moved(mark, "message", Message.id, select(Message.enrollment_id)),
-        _moved(mark, "voucher", Voucher.id, select(Voucher.enrollment_id)),
-        select(Response.enrollment_id).where(Response.id > mark.responses),
-    ]
+    since = asdict(mark) | {"until": seen.as_of}
     # One small query each: a single union of all would be planned worse by both databases.
-    found = {id_ for lookup in lookups for id_ in session.scalars(lookup)}
+    found = {id_ for lookup in queries.LOOKUPS for id_ in session.scalars(lookup, since)}
     return sorted(found - {None})
 
 
@@ -151,37 +113,14 @@ def _with_overlap(session: Session, mark: _Mark) -> _Mark:
     )
 
 
-def _moved(
-    mark: _Mark, thing: str, thing_id: InstrumentedAttribute[int], wanted: Select[Any]
-) -> Select[Any]:
-    return wanted.join(Move, Move.thing_id == thing_id).where(
-        Move.id > mark.moves, Move.thing == thing
-    )
-
-
 def _measure_part(
     session: Session, ids: Sequence[int], settings: Settings, *, now: datetime
 ) -> MeasureCounts:
     """Compute some enrollments whole, and write those that differ from what stands there."""
-    enrollments = session.execute(
-        select(
-            Enrollment.id,
-            Enrollment.campaign_version_id,
-            Enrollment.customer_id,
-            Customer.merged_into,
-            Enrollment.enrolled_at,
-            Enrollment.enrolled_on,
-            Enrollment.measure_until,
-            Enrollment.is_left_out,
-        )
-        .join(Customer, Customer.id == Enrollment.customer_id)
-        .where(Enrollment.id.in_(ids))
-    ).all()
+    enrollments = session.execute(queries.ENROLLMENTS, {"ids": ids}).all()
     before = {
         row.enrollment_id: dict(row)
-        for row in session.execute(
-            select(*Outcome.__table__.columns).where(Outcome.enrollment_id.in_(ids))
-        ).mappings()
+        for row in session.connection().execute(queries.BEFORE, {"ids": ids}).mappings()
     }
     facts = _Facts.read(session, enrollments)
     after = [
@@ -215,15 +154,9 @@ def _differs(row: Mapping[str, Any], before: Mapping[str, Any] | None) -> bool:
 def _write(session: Session, rows: Sequence[Mapping[str, Any]], now: datetime) -> None:
     if not rows:
         return
-    is_sqlite = session.get_bind().dialect.name == "sqlite"
-    statement = (sqlite if is_sqlite else postgresql).insert(Outcome)
-    names = [name for name in (*rows[0], "computed_at") if name != "enrollment_id"]
-    session.execute(
-        statement.on_conflict_do_update(
-            index_elements=["enrollment_id"],
-            set_={name: statement.excluded[name] for name in names},
-        ),
-        [{**row, "computed_at": now} for row in rows],
+    connection = session.connection()
+    connection.execute(
+        queries.WRITE[connection.dialect.name], [{**row, "computed_at": now} for row in rows]
     )
 
 
@@ -266,23 +199,7 @@ def _read_bought(
     session: Session, customers: Collection[int], earliest: date
 ) -> Mapping[int, Sequence[Bought]]:
     found: defaultdict[int, list[Bought]] = defaultdict(list)
-    for row in session.execute(
-        select(
-            Purchase.customer_id,
-            Purchase.id,
-            Purchase.source,
-            Purchase.external_id,
-            Purchase.purchased_at,
-            Purchase.purchased_on,
-            Purchase.is_date_only,
-            Purchase.first_seen_at,
-            Purchase.amount,
-            Purchase.currency,
-            Purchase.kind,
-            Purchase.refund_of,
-            Purchase.voucher_code,
-        ).where(Purchase.customer_id.in_(customers), Purchase.purchased_on >= earliest)
-    ):
+    for row in session.execute(queries.BOUGHT, {"ids": list(customers), "earliest": earliest}):
         customer_id, id_, source, external_id, *rest = row
         found[customer_id].append(Bought(id_, (source, external_id), *rest))
     return found
@@ -290,11 +207,7 @@ def _read_bought(
 
 def _read_sent(session: Session, ids: Collection[int]) -> Mapping[int, Sequence[Sent]]:
     found: defaultdict[int, list[Sent]] = defaultdict(list)
-    for row in session.execute(
-        select(Message.enrollment_id, Message.accepted_at, Message.cost, Message.clicked_at).where(
-            Message.enrollment_id.in_(ids), Message.accepted_at.is_not(None)
-        )
-    ):
+    for row in session.execute(queries.SENT, {"ids": list(ids)}):
         enrollment_id, *rest = row
         found[enrollment_id].append(Sent(*rest))
     return found
@@ -304,15 +217,7 @@ def _read_redeemed(
     session: Session, versions: Mapping[int, int]
 ) -> Mapping[int, Sequence[Redeemed]]:
     found: defaultdict[int, list[Redeemed]] = defaultdict(list)
-    for row in session.execute(
-        select(
-            Voucher.enrollment_id,
-            Voucher.offer,
-            Voucher.code,
-            Voucher.redeemed_at,
-            Voucher.purchase_id,
-        ).where(Voucher.enrollment_id.in_(versions), Voucher.state == VoucherState.REDEEMED)
-    ):
+    for row in session.execute(queries.REDEEMED, {"ids": list(versions)}):
         campaign = campaign_of_version(session, versions[row.enrollment_id])
         cost_of = campaign.offers[row.offer].cost_of
         found[row.enrollment_id].append(

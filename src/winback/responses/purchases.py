@@ -4,15 +4,22 @@ Set-based, and its cost follows what is new: only customers that changed, or bou
 last time are looked at. Redemptions come first: they say more than the purchase that carries them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, func, or_, select, update
 
 from winback.clock import local_date
-from winback.database.tables import Customer, Enrollment, Installation, Purchase, Voucher
+from winback.database.tables import (
+    Customer,
+    Enrollment,
+    Installation,
+    Purchase,
+    Voucher,
+    table_of,
+)
 from winback.delivery.answers import queue_answer
 from winback.enrollment.machine import EnrollmentEvent
 from winback.enrollment.moving import move_all
@@ -39,13 +46,14 @@ class Return:
 
 def follow_purchases(hand: Hand) -> None:
     """Take out, redeem, convert and thank for all that is new. Safe to repeat."""
-    since = hand.session.scalars(select(Installation.followed_until)).one()
-    changed = _changed_since(hand, since)
-    _cancel_unlapsed(hand, changed)
-    _follow_redemptions(hand, since)
-    _convert(hand, changed)
+    since = hand.session.scalars(_FOLLOWED_UNTIL).one()
+    back = _EVER if since is None else min(since, hand.now) - SLACK
+    new = {"back": back, "back_on": local_date(back, hand.business.zone), "now": hand.now}
+    _cancel_unlapsed(hand, new)
+    _follow_redemptions(hand, new)
+    _convert(hand, new)
     until = hand.now if since is None else max(since, hand.now)
-    hand.session.execute(update(Installation).values(followed_until=until))
+    hand.session.connection().execute(_SET_FOLLOWED_UNTIL, {"until": until})
 
 
 def was_bought_after() -> ColumnElement[bool]:
@@ -82,59 +90,74 @@ def was_bought_before() -> ColumnElement[bool]:
     )
 
 
-def _changed_since(hand: Hand, since: datetime | None) -> ColumnElement[bool]:
-    """Give the condition for customers that have something new to look at.
+_HAS_NEWS: Final = or_(
+    Customer.changed_at >= bindparam("back"), Customer.last_purchased_on >= bindparam("back_on")
+)
+"""Whether a customer has something new to look at.
 
-    Also those whose last purchase is dated lately: a sale that was in the data before its time
-    came (``--as-of``) changes nobody on the day it comes.
-    """
-    if since is None:
-        return Customer.id.is_not(None)
-    back = _back(hand, since)
-    return or_(
-        Customer.changed_at >= back,
-        Customer.last_purchased_on >= local_date(back, hand.business.zone),
+Also those whose last purchase is dated lately: a sale that was in the data before its time came
+(``--as-of``) changes nobody on the day it comes.
+"""
+_CONVERTIBLE: Final = (EnrollmentState.ACTIVE, EnrollmentState.HANDED_OVER)
+_UNLAPSED: Final = (
+    select(Enrollment.id)
+    .join(Customer, Customer.id == Enrollment.customer_id)
+    .join(Purchase, Purchase.customer_id == Customer.id)
+    .where(
+        _HAS_NEWS,
+        Enrollment.state.in_(OPEN_ENROLLMENTS),
+        Purchase.purchased_at <= bindparam("now"),
+        was_bought_before(),
     )
+    .distinct()
+)
+_REDEEMED_BY_HAND: Final = (
+    select(Voucher.id, Voucher.enrollment_id)
+    .join(Enrollment, Enrollment.id == Voucher.enrollment_id)
+    .where(
+        Voucher.redeemed_at >= bindparam("back"),
+        Voucher.redeemed_at <= bindparam("now"),
+        Enrollment.state.in_(_CONVERTIBLE),
+    )
+)
+_RETURNED: Final = (
+    select(
+        Enrollment.id,
+        Enrollment.customer_id,
+        Enrollment.campaign,
+        func.min(Purchase.purchased_at).label("at"),
+    )
+    .join(Customer, Customer.id == Enrollment.customer_id)
+    .join(Purchase, Purchase.customer_id == Customer.id)
+    .where(
+        _HAS_NEWS,
+        Enrollment.state.in_(_CONVERTIBLE),
+        Purchase.purchased_at <= bindparam("now"),
+        was_bought_after(),
+    )
+    .group_by(Enrollment.id, Enrollment.customer_id, Enrollment.campaign)
+    .order_by(Enrollment.id)
+)
+_FOLLOWED_UNTIL: Final = select(Installation.followed_until)
+_SET_FOLLOWED_UNTIL: Final = update(table_of(Installation)).values(
+    followed_until=bindparam("until")
+)
 
 
-def _back(hand: Hand, since: datetime | None) -> datetime:
-    return _EVER if since is None else min(since, hand.now) - SLACK
-
-
-def _cancel_unlapsed(hand: Hand, changed: ColumnElement[bool]) -> None:
-    found = hand.session.scalars(
-        select(Enrollment.id)
-        .join(Customer, Customer.id == Enrollment.customer_id)
-        .join(Purchase, Purchase.customer_id == Customer.id)
-        .where(
-            changed,
-            Enrollment.state.in_(OPEN_ENROLLMENTS),
-            Purchase.purchased_at <= hand.now,
-            was_bought_before(),
-        )
-        .distinct()
-    ).all()
+def _cancel_unlapsed(hand: Hand, new: Mapping[str, Any]) -> None:
+    found = hand.session.scalars(_UNLAPSED, new).all()
     why = "data that came late show a purchase before the enrollment: there was no lapse"
     moved = move_all(hand.session, found, EnrollmentEvent.BOUGHT_BEFORE, now=hand.now, why=why)
     hand.count("canceled", len(moved))
 
 
-def _follow_redemptions(hand: Hand, since: datetime | None) -> None:
+def _follow_redemptions(hand: Hand, new: Mapping[str, Any]) -> None:
     redeemed = redeem_from_purchases(hand.session, hand.now)
     hand.count("redeemed", len(redeemed))
     for one in redeemed:
         redemption(hand, one.voucher_id, one.enrollment_id)
     # Codes that were redeemed by hand, at the till, end the enrollment as well.
-    waiting = hand.session.execute(
-        select(Voucher.id, Voucher.enrollment_id)
-        .join(Enrollment, Enrollment.id == Voucher.enrollment_id)
-        .where(
-            Voucher.redeemed_at >= _back(hand, since),
-            Voucher.redeemed_at <= hand.now,
-            Enrollment.state.in_((EnrollmentState.ACTIVE, EnrollmentState.HANDED_OVER)),
-        )
-    ).all()
-    for row in waiting:
+    for row in hand.session.execute(_REDEEMED_BY_HAND, new).all():
         redemption(hand, row.id, row.enrollment_id)
 
 
@@ -154,25 +177,8 @@ def redemption(hand: Hand, voucher_id: int, enrollment_id: int) -> None:
         _welcome_back(hand, [came], EnrollmentEvent.REDEEMED, "used the voucher: welcome back")
 
 
-def _convert(hand: Hand, changed: ColumnElement[bool]) -> None:
-    rows = hand.session.execute(
-        select(
-            Enrollment.id,
-            Enrollment.customer_id,
-            Enrollment.campaign,
-            func.min(Purchase.purchased_at).label("at"),
-        )
-        .join(Customer, Customer.id == Enrollment.customer_id)
-        .join(Purchase, Purchase.customer_id == Customer.id)
-        .where(
-            changed,
-            Enrollment.state.in_((EnrollmentState.ACTIVE, EnrollmentState.HANDED_OVER)),
-            Purchase.purchased_at <= hand.now,
-            was_bought_after(),
-        )
-        .group_by(Enrollment.id, Enrollment.customer_id, Enrollment.campaign)
-        .order_by(Enrollment.id)
-    ).all()
+def _convert(hand: Hand, new: Mapping[str, Any]) -> None:
+    rows = hand.session.execute(_RETURNED, new).all()
     came = [Return(row.id, row.customer_id, row.campaign, row.at) for row in rows]
     for one in came:
         hand.note(
@@ -187,6 +193,8 @@ def _convert(hand: Hand, changed: ColumnElement[bool]) -> None:
 
 
 def _welcome_back(hand: Hand, came: Sequence[Return], event: EnrollmentEvent, why: str) -> None:
+    if not came:
+        return
     ids = [one.enrollment_id for one in came]
     moved = move_all(hand.session, ids, event, now=hand.now, why=why)
     hand.count("converted", len(moved))

@@ -5,20 +5,21 @@ is unknown, expired or used gives the same answer (SEC-17).
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Select, bindparam, func, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from winback.database.history import record_moves
-from winback.database.tables import Installation, Purchase, Voucher
+from winback.database.tables import Installation, Purchase, Voucher, table_of
 from winback.states import PurchaseKind, VoucherState
 from winback.vouchers.codes import REPLACED, normalize_code
 from winback.vouchers.machine import VoucherEvent
 
 _SLACK: Final = timedelta(days=1)
 """How far the sweep looks back: a pull commits later than the instant that it writes."""
+_EVER: Final = datetime(1970, 1, 2, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,24 +63,23 @@ def redeem_from_purchases(session: Session, now: datetime) -> list[Redeemed]:
     Looks only at purchases first seen since the last sweep; safe to repeat. The earliest purchase
     with a code wins. A purchase whose code was redeemed by hand before is linked to its voucher.
     """
-    installation = session.get_one(Installation, 1)
-    since = installation.redeemed_until and installation.redeemed_until - _SLACK
+    until = session.scalars(_REDEEMED_UNTIL).one()
+    since = _EVER if until is None else until - _SLACK
     found: dict[int, Redeemed] = {}
-    for row in session.execute(_carried(since, VoucherState.ISSUED)):
+    for row in session.execute(_CARRIED, {"since": since}):
         found.setdefault(
             row.voucher_id,
             Redeemed(row.voucher_id, row.enrollment_id, row.purchase_id, row.purchased_at),
         )
     _settle(session, list(found.values()), now)
     _link(session, since)
-    installation.redeemed_until = now
-    session.flush()
+    session.connection().execute(_SET_REDEEMED_UNTIL, {"until": now})
     return list(found.values())
 
 
-def _carried(since: datetime | None, state: VoucherState) -> Select[Any]:
+def _carried(state: VoucherState) -> Select[Any]:
     """Select newly seen sales with the vouchers whose codes they carry, earliest first."""
-    query = (
+    return (
         select(
             Voucher.id.label("voucher_id"),
             Voucher.enrollment_id,
@@ -92,26 +92,19 @@ def _carried(since: datetime | None, state: VoucherState) -> Select[Any]:
             Purchase.kind == PurchaseKind.SALE,
             Voucher.state == state,
             Purchase.purchased_at < Voucher.expires_at,
+            Purchase.first_seen_at >= bindparam("since"),
         )
         .order_by(Purchase.purchased_at, Purchase.id)
         # Another sweep that holds a voucher settles it; this one then finds it redeemed.
         .with_for_update(of=Voucher)
     )
-    return query if since is None else query.where(Purchase.first_seen_at >= since)
 
 
 def _settle(session: Session, redeemed: list[Redeemed], now: datetime) -> None:
     if not redeemed:
         return
-    table = Voucher.__table__
     session.connection().execute(
-        update(Voucher)
-        .where(table.c.id == bindparam("voucher_id"), table.c.state == VoucherState.ISSUED)
-        .values(
-            state=VoucherState.REDEEMED,
-            redeemed_at=bindparam("redeemed_at"),
-            purchase_id=bindparam("bought"),
-        ),
+        _REDEEM,
         [
             {"voucher_id": one.voucher_id, "redeemed_at": one.at, "bought": one.purchase_id}
             for one in redeemed
@@ -120,11 +113,10 @@ def _settle(session: Session, redeemed: list[Redeemed], now: datetime) -> None:
     _record(session, [one.voucher_id for one in redeemed], now, why="by a purchase")
 
 
-def _link(session: Session, since: datetime | None) -> None:
+def _link(session: Session, since: datetime) -> None:
     """Give vouchers that were redeemed by hand the purchase that carries their code."""
-    carried = _carried(since, VoucherState.REDEEMED).where(Voucher.purchase_id.is_(None))
     links: dict[int, int] = {}
-    for row in session.execute(carried):
+    for row in session.execute(_CARRIED_BEFORE, {"since": since}):
         links.setdefault(row.voucher_id, row.purchase_id)
     for voucher_id, purchase_id in links.items():
         session.execute(
@@ -159,3 +151,21 @@ def _normalized(column: InstrumentedAttribute[str | None]) -> ColumnElement[str]
     for written, meant in REPLACED:
         key = func.replace(key, written, meant)
     return key
+
+
+_VOUCHERS: Final = table_of(Voucher)
+_CARRIED: Final = _carried(VoucherState.ISSUED)
+_CARRIED_BEFORE: Final = _carried(VoucherState.REDEEMED).where(Voucher.purchase_id.is_(None))
+_REDEEM: Final = (
+    update(_VOUCHERS)
+    .where(_VOUCHERS.c.id == bindparam("voucher_id"), _VOUCHERS.c.state == VoucherState.ISSUED)
+    .values(
+        state=VoucherState.REDEEMED,
+        redeemed_at=bindparam("redeemed_at"),
+        purchase_id=bindparam("bought"),
+    )
+)
+_REDEEMED_UNTIL: Final = select(Installation.redeemed_until)
+_SET_REDEEMED_UNTIL: Final = update(table_of(Installation)).values(
+    redeemed_until=bindparam("until")
+)
