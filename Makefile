@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
+# Certificates of the machine, as pip takes them: uv brings its own list otherwise.
+export UV_SYSTEM_CERTS := 1
+export UV_NATIVE_TLS := 1
 
 .PHONY: demo test check bench install install-dev lock browser docs golden clean
 
@@ -34,17 +37,16 @@ golden: install-dev
 install: $(VENV)/.installed
 install-dev: $(VENV)/.installed-dev
 
-# uv installs in seconds; where it cannot be had, plain pip does the same, slower.
+# uv installs in seconds; where it cannot be had or does not work, plain pip does the same, slower.
 define install_locked
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv || true
-	@if test -x $(BIN)/uv; then \
-		$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r $(1) \
-		&& $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .; \
-	else \
-		$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1) \
-		&& $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .; \
-	fi
+	@{ test -x $(BIN)/uv \
+		&& $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r $(1) \
+		&& $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable . ; } \
+	|| { echo "installing with pip, which takes some minutes" \
+		&& $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1) \
+		&& $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable . ; }
 endef
 
 $(VENV)/.installed: requirements.txt pyproject.toml

@@ -7,7 +7,7 @@ from flows.measure import measure_outcomes
 from flows.pull import pull_sources
 from flows.respond import apply_waiting
 from flows.send import send_batch
-from winback import orchestration
+from winback import day, orchestration
 from winback.day import Counts
 
 
@@ -28,4 +28,5 @@ async def reactivate(as_of: str | None = None) -> dict[str, Counts]:
             "measure": await measure_outcomes(),
         }
         await orchestration.publish_day(today, done)
+        await day.beat(today)
     return done

@@ -3,6 +3,7 @@
 Each stage records its run in ``stage_runs`` and may be run twice (DESIGN.md, section 3).
 """
 
+import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -10,6 +11,7 @@ from datetime import datetime
 from random import Random, SystemRandom
 from typing import Final
 
+import aiohttp
 from sqlalchemy import bindparam, insert, update
 from sqlalchemy.orm import Session
 
@@ -27,7 +29,10 @@ from winback.sources.pulling import Progress, pull_sources
 from winback.states import Channel, Stage
 from winback.vouchers.reserving import release_ended
 
+logger = logging.getLogger(__name__)
+
 Counts = dict[str, int]
+_HEARTBEAT_SECONDS: Final = 10
 
 _RUNS: Final = table_of(StageRun)
 _BEGIN_RUN: Final = insert(_RUNS).returning(_RUNS.c.id)
@@ -129,7 +134,31 @@ STAGES: dict[Stage, Callable[[Day], Awaitable[Counts]]] = {
 
 async def run(day: Day) -> dict[str, Counts]:
     """Run the day once, all stages in order; gives what each counted."""
-    return {str(stage): await stage_of(day) for stage, stage_of in STAGES.items()}
+    done = {str(stage): await stage_of(day) for stage, stage_of in STAGES.items()}
+    await beat(day)
+    return done
+
+
+async def beat(day: Day) -> bool:
+    """Ping ``heartbeat_url`` after a day that went to its end; silence elsewhere is the alarm.
+
+    Carries nothing but the request itself. Gives whether it was heard; a watcher that is away
+    never fails the day.
+    """
+    url = day.business.settings.heartbeat_url
+    if url is None:
+        return False
+    try:
+        async with (
+            aiohttp.ClientSession(
+                timeout=aiohttp.ClientTimeout(total=_HEARTBEAT_SECONDS)
+            ) as client,
+            client.get(url) as answer,
+        ):
+            return answer.ok
+    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+        logger.warning("the heartbeat was not heard: %s", type(error).__name__)
+        return False
 
 
 @contextmanager

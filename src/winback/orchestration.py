@@ -30,6 +30,7 @@ from winback.house import open_day
 from winback.logs import redact_logs
 from winback.outcomes.artifacts import artifact_pages
 from winback.outcomes.report import build_report
+from winback.settings import find_home, load_settings
 from winback.shipped import shipped
 from winback.states import Stage
 
@@ -86,7 +87,8 @@ def run_name() -> str:
         day = local_date(present.now, present.business.zone).isoformat()
     if day is None:
         scheduled: datetime = runtime.flow_run.get_scheduled_start_time()
-        day = scheduled.date().isoformat()
+        zone = load_settings(find_home()).business.zone
+        day = local_date(scheduled, zone).isoformat()
     return f"{runtime.flow_run.get_flow_name()} {day}"
 
 

@@ -8,12 +8,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, insert, select, text
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from winback.database import engine as engine_module
 from winback.database.engine import open_database, upgrade
 from winback.database.tables import Customer, Table
-from winback.errors import SchemaError
+from winback.errors import ConfigError, SchemaError
 from winback.states import Mode
 
 
@@ -76,3 +77,34 @@ def test_times_come_back_in_utc(session: Session, now: datetime) -> None:
     session.commit()
 
     assert session.scalars(select(Customer.changed_at)).one() == now
+
+
+@pytest.mark.parametrize("url", ["winback.db", "mysql://shop/x", "postgresql+nothing://h/x", ""])
+def test_an_address_that_is_none_gets_one_sentence(url: str, now: datetime) -> None:
+    """A mistyped WINBACK_DATABASE_URL is told plainly, without showing what may hold a password."""
+    with pytest.raises(ConfigError, match="WINBACK_DATABASE_URL is no address") as refused:
+        open_database(url, Mode.SANDBOX, now)
+
+    assert not url or url not in str(refused.value).replace("winback.db or", "")
+
+
+def test_an_older_schema_is_upgraded_or_refused(engine: Engine) -> None:
+    """SQLite upgrades itself; a shared server is refused with the command that does it."""
+    known = [*engine_module._known_revisions(), "9998"]
+
+    if engine.dialect.name == "sqlite":
+        engine_module._bring_up_to_date(engine, known)
+    else:
+        with pytest.raises(SchemaError, match="run: winback db upgrade"):
+            engine_module._bring_up_to_date(engine, known)
+
+
+def test_errors_of_statements_show_no_values(session: Session, now: datetime) -> None:
+    """What people are called never stands in an error's text (FACTS.md SEC-22)."""
+    row = {"id": 1, "given_name": "Oakley", "first_seen_at": now, "changed_at": now}
+    session.execute(insert(Customer).values(**row))
+
+    with pytest.raises(IntegrityError) as refused:
+        session.execute(insert(Customer).values(**row))
+
+    assert "Oakley" not in str(refused.value)

@@ -26,4 +26,7 @@ def register(app: typer.Typer) -> None:
     # A group of one command would be folded into its parent without this.
     @db.callback()
     def _group() -> None:
-        """Bring the database to this version."""
+        """Bring the database to this version.
+
+        Example: winback db upgrade
+        """

@@ -17,6 +17,8 @@ import typer
 from winback.cli.output import say
 
 if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
     from winback.business import Business
     from winback.clock import SetClock
     from winback.dashboard import Dashboard
@@ -153,6 +155,7 @@ def _compare(business: "Business", town: "DemoTown", now: datetime) -> dict[str,
     with Session(business.engine) as session:
         report = build_report(session, business, now=now)
         planted = town.planted(session, now)
+        somebody = _somebody(session)
     page.write_text(render_html(report), encoding="utf-8")
     effect = report.campaigns[0].effect
     difference = effect.difference
@@ -163,6 +166,7 @@ def _compare(business: "Business", town: "DemoTown", now: datetime) -> dict[str,
         "high": difference and round(difference.high, 4),
         "report": str(page),
         "sentence": effect.verdict.sentence,
+        "customer": somebody,
         "customers": f"{effect.treated.assigned:,} treated, {effect.holdout.assigned:,} left alone",
     }
 
@@ -187,6 +191,32 @@ def _progress(days: int) -> "Iterator[Callable[[date], None]]":
         yield lambda day: progress.update(bar, advance=1, description=f"{day:%d %B %Y}")
 
 
+def _command(base: Path) -> str:
+    """Give what to type for winback: the bare name only where the shell finds this one."""
+    here = Path(sys.executable).with_name("winback")
+    if shutil.which("winback") == str(here):
+        return "winback"
+    return str(here.relative_to(base) if here.is_relative_to(base) else here)
+
+
+def _somebody(session: "Session") -> str:
+    """Name a customer whose story is worth reading: one that came back and said why before."""
+    from sqlalchemy import func, select
+
+    from winback.database.tables import Enrollment, Message, SourceCustomer
+    from winback.states import EnrollmentState
+
+    stories = (
+        select(SourceCustomer.external_id)
+        .join(Enrollment, Enrollment.customer_id == SourceCustomer.customer_id)
+        .join(Message, Message.enrollment_id == Enrollment.id)
+        .where(Enrollment.state == EnrollmentState.CONVERTED)
+        .group_by(SourceCustomer.external_id, Enrollment.reason)
+        .order_by(Enrollment.reason.is_(None), func.count().desc(), SourceCustomer.external_id)
+    )
+    return session.scalars(stories.limit(1)).one()
+
+
 def _is_months_last(day: date) -> bool:
     return (day + timedelta(days=1)).day == 1
 
@@ -204,11 +234,13 @@ def _tell(home: Path, done: dict[str, Any]) -> None:
             f"measured {done['difference']:.1%}, between {done['low']:.1%} and {done['high']:.1%}."
         )
     say("")
-    say(f"Open      {shown / 'report.html'}   the report: funnel, effect, reasons, money")
-    say("          winback up, then its dashboard: the last week as flow runs with artifacts")
-    say(f"Try next  WINBACK_HOME={shown} winback customer 0042")
-    say(f"          WINBACK_HOME={shown} winback desk")
-    say(f"          WINBACK_HOME={shown} winback lapsed --as-of 1998-06-30 --eligible")
-    say(f"          WINBACK_HOME={shown} winback preview voucher --customer 0042")
+    command = f"WINBACK_HOME={shown} {_command(base)}"
+    person = done.pop("customer")
+    say(f"Open      {shown / 'report.html'}")
+    say(f"          {_command(base)} up   and its dashboard: the last week as flow runs")
+    say(f"Try next  {command} customer {person} --as-of 1998-06-30")
+    say(f"          {command} desk --as-of 1998-06-30")
+    say(f"          {command} lapsed --as-of 1998-06-30 --eligible")
+    say(f"          {command} preview voucher --customer {person} --as-of 1998-06-30")
     say("")
     say(json.dumps(done))

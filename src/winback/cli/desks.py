@@ -11,7 +11,7 @@ from winback.cli.output import AsJson, AsOf, opened, print_json, print_table, sa
 _SHOWN = 60
 """Characters of a reply that the list shows."""
 CaseId = Annotated[int, typer.Argument(metavar="CASE", help="The number of the case.")]
-desk = typer.Typer(help="Cases that wait for a person: replies, calls, letters, repairs.")
+desk = typer.Typer()
 
 
 def register(app: typer.Typer) -> None:

@@ -60,8 +60,9 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
 
 
 def say(text: str) -> None:
-    """Print one line for a person."""
+    """Print one line for a person, at once, piped or not."""
     sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 def _plain(value: object) -> object:

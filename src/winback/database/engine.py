@@ -7,6 +7,7 @@ that names the command.
 import secrets
 import sqlite3
 import threading
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -22,14 +23,15 @@ from sqlalchemy import (
     select,
     text,
 )
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.orm import Session
 
 from winback.database.tables import Installation
-from winback.errors import SchemaError
+from winback.errors import ConfigError, SchemaError
 from winback.states import Mode
 
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
+_DRIVERS: Final = frozenset({"sqlite", "sqlite+pysqlite", "postgresql+psycopg"})
 _BUSY_TIMEOUT_MS: Final = 30_000
 _STATEMENTS: Final = 5_000
 """Compiled statements kept; a day uses more than the default of 500, and compiling is slow."""
@@ -38,16 +40,27 @@ _STATEMENTS: Final = 5_000
 def make_engine(url: str) -> Engine:
     """Make an engine; for SQLite with WAL, a busy timeout, foreign keys and writer-first locks.
 
-    A bare ``postgresql://`` is spoken to through psycopg 3.
+    ``postgresql://`` and ``postgres://`` are spoken to through psycopg 3. Errors of statements
+    never show their values, which are people's. Raises ConfigError for an address that is none.
     """
-    parsed = make_url(url)
-    if parsed.drivername == "postgresql":
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        parsed = None
+    if parsed is not None and parsed.drivername in {"postgresql", "postgres"}:
         parsed = parsed.set(drivername="postgresql+psycopg")
+    if parsed is None or parsed.drivername not in _DRIVERS:
+        raise ConfigError(
+            "WINBACK_DATABASE_URL is no address of a database that winback knows; write "
+            "sqlite:///var/winback.db or postgresql://user:password@host/name"
+        )
     if parsed.get_backend_name() != "sqlite":
-        return create_engine(parsed, pool_pre_ping=True, query_cache_size=_STATEMENTS)
+        return create_engine(
+            parsed, pool_pre_ping=True, query_cache_size=_STATEMENTS, hide_parameters=True
+        )
     if parsed.database and parsed.database != ":memory:":
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(parsed, query_cache_size=_STATEMENTS)
+    engine = create_engine(parsed, query_cache_size=_STATEMENTS, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def _on_connect(connection: sqlite3.Connection, _record: Any) -> None:
@@ -104,7 +117,7 @@ def open_database(url: str, mode: Mode, now: datetime) -> Engine:
     """
     engine = make_engine(url)
     try:
-        _bring_up_to_date(engine)
+        _bring_up_to_date(engine, _known_revisions())
         _belong(engine, mode, now)
     except OperationalError as unreachable:
         engine.dispose()
@@ -116,8 +129,8 @@ def open_database(url: str, mode: Mode, now: datetime) -> Engine:
     return engine
 
 
-def _bring_up_to_date(engine: Engine) -> None:
-    at, known = _revision(engine), _known_revisions()
+def _bring_up_to_date(engine: Engine, known: Sequence[str]) -> None:
+    at = _revision(engine)
     if at == known[-1]:
         return
     if at is not None and at not in known:

@@ -161,7 +161,7 @@ def _engine(url: str) -> Engine:
             parsed.database if parsed.database.startswith("file:") else f"file:{parsed.database}"
         )
         parsed = parsed.set(database=database, query={"mode": "ro", "uri": "true"})
-    return create_engine(parsed)
+    return create_engine(parsed, hide_parameters=True)
 
 
 def _read_only(connection: Connection, zone: ZoneInfo, *, minutes: int) -> None:

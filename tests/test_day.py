@@ -1,0 +1,52 @@
+"""What belongs to the day as a whole: its heartbeat."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+
+import pytest
+from pytest_httpserver import HTTPServer
+
+from tests.shop import make_shop
+from winback.clock import SystemClock
+from winback.day import Day, beat
+from winback.house import open_business
+
+TODAY = date(2026, 3, 2)
+
+
+@contextmanager
+def day_with_heartbeat(home: Path, url: str) -> Iterator[Day]:
+    """Open a small shop whose heartbeat goes to an address."""
+    make_shop(home, customers=1, lapsed_on=TODAY)
+    settings = home / "config" / "winback.yaml"
+    text = settings.read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if not line.startswith("heartbeat_url")]
+    settings.write_text("\n".join([*lines, f"heartbeat_url: {url}", ""]), encoding="utf-8")
+    with open_business("2026-03-02", writes=True, home=home, environ={}) as (business, now):
+        yield Day(business, now, SystemClock())
+
+
+async def test_a_day_that_ended_is_told_to_the_watcher(
+    tmp_path: Path, httpserver: HTTPServer
+) -> None:
+    """The heartbeat carries nothing but itself, and only after the day."""
+    httpserver.expect_oneshot_request("/ping").respond_with_data("ok")
+
+    with day_with_heartbeat(tmp_path / "shop", httpserver.url_for("/ping")) as day:
+        assert await beat(day) is True
+
+    (request, _), *others = httpserver.log
+    assert others == []
+    assert request.get_data() == b""
+
+
+async def test_a_watcher_that_is_away_fails_no_day(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A heartbeat that is not heard is a line in the log, nothing more."""
+    with day_with_heartbeat(tmp_path / "shop", "http://127.0.0.1:9/ping") as day:
+        assert await beat(day) is False
+
+    assert "heartbeat was not heard" in caplog.text
