@@ -36,6 +36,8 @@ from winback.states import Stage
 
 logger = logging.getLogger(__name__)
 
+# Prefect has handlers of its own; what its runs say need not stand on our terminal twice.
+logging.getLogger("prefect").propagate = False
 # Prefect sends what is logged to its server: the net stands there too (FACTS.md SEC-22).
 redact_logs("prefect", "prefect.flow_runs", "prefect.task_runs")
 
