@@ -15,8 +15,10 @@ from winback.database.tables import (
     Enrollment,
     Link,
     Message,
+    StepPassage,
     Voucher,
 )
+from winback.delivery.doubting import settle_doubts
 from winback.delivery.sending import SendCounts, unresolved
 from winback.providers.outgoing import (
     Accepted,
@@ -332,6 +334,33 @@ def test_an_unclear_result_is_never_sent_again(shop: Shop) -> None:
     (message,) = shop.messages(one)
     with Session(shop.engine) as session:
         assert list(unresolved(session)) == [message.id]
+
+
+@pytest.mark.parametrize(
+    ("noticed_after", "due_after"),
+    [
+        pytest.param(timedelta(days=4), timedelta(days=6), id="the-next-step-is-still-to-come"),
+        pytest.param(timedelta(days=30), timedelta(days=30), id="overdue-is-due-today"),
+    ],
+)
+def test_a_doubt_counts_from_its_own_day_however_late_a_run_sees_it(
+    shop: Shop, noticed_after: timedelta, due_after: timedelta
+) -> None:
+    """``wait`` counts from the day the 24 hours were over, not from the run that noticed it."""
+    shop.mail.answer = lambda _: Unclear("the reply was lost")
+    one = shop.enroll()
+    shop.send()
+    doubted_at = shop.now
+
+    shop.now += noticed_after
+    with Session(shop.engine) as session, session.begin():
+        settle_doubts(session, shop.run())
+
+    enrollment = shop.enrollment(one)
+    due_on = (doubted_at + due_after).date()
+    assert (enrollment.next_step, enrollment.due_on) == ("check-in", due_on)
+    with Session(shop.engine) as session:
+        assert session.scalars(select(StepPassage.at)).one() == doubted_at + DAY
 
 
 def test_a_broken_sender_leaves_a_doubt_and_stops_nobody(shop: Shop) -> None:

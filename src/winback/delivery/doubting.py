@@ -40,13 +40,17 @@ def settle_doubts(session: Session, run: Run) -> int:
     pass_steps(
         session,
         run,
-        [Done(id_, step, StepEnd.UNCONFIRMED, _WHY_PASSED) for id_, step in waiting],
+        [
+            # The wait counts from the end of the 24 hours, however late a run comes by.
+            Done(id_, step, StepEnd.UNCONFIRMED, _WHY_PASSED, claimed_at + GIVES_UP_AFTER)
+            for id_, step, claimed_at in waiting
+        ],
     )
     return len(given_up)
 
 
 _GIVEN_UP: Final = (
-    select(Message.enrollment_id, Message.step)
+    select(Message.enrollment_id, Message.step, Message.claimed_at)
     .join(Enrollment, Enrollment.id == Message.enrollment_id)
     .where(
         Message.state == MessageState.UNCONFIRMED,

@@ -6,14 +6,15 @@ queries, since every accepted message passes a step.
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 from typing import Any, Final
 
 from sqlalchemy import BindParameter, Row, bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
 from winback.campaign.schema import Campaign
+from winback.clock import local_date
 from winback.database.history import record_decisions
 from winback.database.tables import Enrollment, StepPassage, Voucher, table_of
 from winback.delivery.conditions import Holds, conditions_of
@@ -27,12 +28,16 @@ _ON_THE_TIMELINE: Final = (EnrollmentState.ACTIVE, EnrollmentState.HANDED_OVER)
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """How one enrollment got past one step; ``why`` is needed where nothing arrived."""
+    """How one enrollment got past one step; ``why`` is needed where nothing arrived.
+
+    ``at`` is when that was, where it is noticed only now; None means just now.
+    """
 
     enrollment_id: int
     step: str
     how: StepEnd
     why: str = ""
+    at: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -75,7 +80,8 @@ def _pass_batch(session: Session, run: Run, batch: dict[int, Done]) -> None:
         )
         following = None
         if one.step not in passages[row.id]:
-            _note(writes, run, row, (one.step, one.how, one.why))
+            done_at = one.at or run.now
+            _note(writes, run, row, (one.step, one.how, one.why), at=done_at)
             if row.state in _ON_THE_TIMELINE and row.next_step == one.step:
                 given = _circumstances(
                     row,
@@ -84,9 +90,14 @@ def _pass_batch(session: Session, run: Run, batch: dict[int, Done]) -> None:
                     is_gentle=row.is_gentle and not ends_gentleness,
                     done=passages[row.id],
                 )
-                following = next_due(campaign, one.step, done_on=run.today, given=given)
+                following = next_due(
+                    campaign, one.step, done_on=local_date(done_at, run.zone), given=given
+                )
+                # What fell due before anybody noticed is due today: its freshness begins now.
+                following = replace(following, due_on=max(following.due_on, run.today))
                 for passed in following.passed:
-                    _note(writes, run, row, (passed.step, StepEnd.PASSED, passed.why))
+                    end = (passed.step, StepEnd.PASSED, passed.why)
+                    _note(writes, run, row, end, at=run.now)
         if following is not None or ends_gentleness:
             writes.cursors.append(
                 _cursor(row, campaign, following, ends_gentleness=ends_gentleness)
@@ -126,10 +137,12 @@ def _due_day(row: Row[Any], campaign: Campaign, following: Next) -> date | None:
     return row.due_on if following.step is not None else campaign.rest.after(row.due_on)
 
 
-def _note(writes: _Writes, run: Run, row: Row[Any], end: tuple[str, StepEnd, str]) -> None:
+def _note(
+    writes: _Writes, run: Run, row: Row[Any], end: tuple[str, StepEnd, str], *, at: datetime
+) -> None:
     step, how, why = end
     writes.passages.append(
-        {"enrollment_id": row.id, "step": step, "how": how.value, "why": why, "at": run.now}
+        {"enrollment_id": row.id, "step": step, "how": how.value, "why": why, "at": at}
     )
     if how not in ARRIVED:
         writes.decisions.append(
@@ -208,8 +221,12 @@ _PASSED: Final = select(StepPassage.enrollment_id, StepPassage.step).where(
 def _voucher_days(session: Session, ids: list[int], run: Run) -> defaultdict[int, dict[str, date]]:
     found: defaultdict[int, dict[str, date]] = defaultdict(dict)
     for enrollment_id, offer, expires_at in session.execute(_ISSUED, {"ids": ids}):
-        if enrollment_id is not None and expires_at is not None:
-            found[enrollment_id][offer] = last_day(expires_at, run.zone)
+        if enrollment_id is None or expires_at is None:
+            continue
+        day = last_day(expires_at, run.zone)
+        # One that was good on the day a step was done may be over by the day it is noticed.
+        if day >= run.today:
+            found[enrollment_id][offer] = day
     return found
 
 
