@@ -1,6 +1,8 @@
 """``config/winback.yaml`` and the environment."""
 
 import stat
+import subprocess
+import sys
 from datetime import time
 from decimal import Decimal
 from pathlib import Path
@@ -123,6 +125,30 @@ def test_impossible_businesses_are_refused(tmp_path: Path, key: str, value: str)
     """A mail without a postal address is unlawful (FACTS.md LAW-8)."""
     with pytest.raises(FileMistakes, match=key):
         load_settings(home_with(tmp_path, business=REQUIRED["business"] | {key: value}))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "sentence"),
+    [
+        ("country", "ZZ", "no country code; write one that is in use"),
+        ("country", "EU", "no country code"),
+        ("currency", "QQQ", "no currency code; write one that is in use"),
+        ("currency", "GPB", "did you mean GBP"),
+        ("currency", "DEM", "no currency code"),
+    ],
+)
+def test_codes_that_nobody_uses_are_refused(
+    tmp_path: Path, key: str, value: str, *, sentence: str
+) -> None:
+    """Two or three capitals are not enough: law and money follow from these codes."""
+    with pytest.raises(FileMistakes, match=sentence):
+        load_settings(home_with(tmp_path, business=REQUIRED["business"] | {key: value}))
+
+
+def test_importing_the_settings_is_light() -> None:
+    """The lists of codes are read when a file is checked, not when the module is imported."""
+    script = "import sys, winback.settings; sys.exit('babel' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0  # noqa: S603 - our own interpreter
 
 
 def test_hours_per_weekday_and_bare_off_are_read(tmp_path: Path) -> None:

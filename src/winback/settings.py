@@ -7,10 +7,12 @@ and print masked.
 import os
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import time
 from decimal import Decimal
+from difflib import get_close_matches
+from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -38,13 +40,41 @@ def _known_zone(name: str) -> str:
 def _country(code: str) -> str:
     if not re.fullmatch(r"[A-Z]{2}", code):
         raise ValueError(f"{code!r} is no country code: write two capitals, as GB or US")
+    countries, _ = _countries_and_currencies()
+    if code not in countries:
+        raise ValueError(f"{code!r} is no country code: {_near_code(code, countries, 'GB or US')}")
     return code
 
 
 def _currency(code: str) -> str:
     if not re.fullmatch(r"[A-Z]{3}", code):
         raise ValueError(f"{code!r} is no currency code: write three capitals, as GBP or USD")
+    _, currencies = _countries_and_currencies()
+    if code not in currencies:
+        raise ValueError(
+            f"{code!r} is no currency code: {_near_code(code, currencies, 'GBP or USD')}"
+        )
     return code
+
+
+@cache
+def _countries_and_currencies() -> tuple[frozenset[str], frozenset[str]]:
+    """Give the codes of ISO 3166 and ISO 4217 that are in use, as CLDR knows them."""
+    from babel.core import get_global  # noqa: PLC0415 - babel is not light
+
+    in_use = {
+        territory: {code for code, _, until, is_tender in listed if is_tender and until is None}
+        for territory, listed in get_global("territory_currencies").items()
+    }
+    # CLDR lists the European Union beside its members; a business stands in one of these.
+    countries = frozenset(name for name, codes in in_use.items() if codes and name != "EU")
+    return countries, frozenset().union(*in_use.values())
+
+
+def _near_code(code: str, known: Iterable[str], examples: str) -> str:
+    swapped = [word for word in sorted(known) if sorted(word) == sorted(code)]
+    near = swapped or get_close_matches(code, sorted(known), n=1, cutoff=0.6)
+    return f"did you mean {near[0]}?" if near else f"write one that is in use, as {examples}"
 
 
 def _percent(written: Any) -> Any:
