@@ -97,14 +97,27 @@ def test_a_reason_is_shown_chosen_and_acts_on_post(client: TestClient, served: S
 def test_not_now_asks_for_a_month_and_refuses_what_is_none(
     client: TestClient, served: Served
 ) -> None:
-    """A month of the page, else the page again; without one, the next."""
+    """A month of the page, else the page again with its choice; none is ever guessed."""
     enrollment_id, message = served.shop.written()
     path = f"/why/{served.token('why', message.id)}"
     shown = client.get(f"{path}?reason=not_now").text
     assert '<option value="2026-04">April 2026</option>' in shown
-    for month in ("2020-01", "soon", "<script>"):
-        refused = client.post(path, data={"reason": "not_now", "month": month})
+    form = shown[shown.index("<form") : shown.index("</form>")]
+    assert 'name="reason" value="not_now"' in form
+    assert '<select id="month" name="month">' in form
+    assert 'value=""' not in form
+    assert 'name="reason" value="not_now"' not in client.get(path).text
+    for chosen in (
+        {},
+        {"month": ""},
+        {"month": "2020-01"},
+        {"month": "soon"},
+        {"month": "<script>"},
+    ):
+        refused = client.post(path, data={"reason": "not_now", **chosen})
         assert refused.status_code == 422
+        assert '<select id="month" name="month">' in refused.text
+        assert served.shop.enrollment(enrollment_id).reason is None
         assert "<script>" not in refused.text
     client.post(path, data={"reason": "not_now", "month": "2026-06"})
     row = served.shop.enrollment(enrollment_id)

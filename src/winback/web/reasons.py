@@ -31,7 +31,7 @@ def show_reasons(token: str, serving: Served, reason: str = "") -> HTMLResponse:
 
 @router.post("/why/{token}")
 async def give_reason(token: str, request: Request, serving: Served) -> HTMLResponse:
-    """Act on a reason; one that is not ours, or a month that is none, shows the page again."""
+    """Act on a reason; one that is not ours, or not now without a month, shows the page again."""
     form = await read_form(request)
     return await run_in_threadpool(_give, serving, token, form)
 
@@ -45,7 +45,7 @@ def _give(serving: Serving, token: str, form: dict[str, str]) -> HTMLResponse:
         return _page(serving, reader, chosen=None, done=None, status=422)
     month: str | None = None
     if reason is Reason.NOT_NOW:
-        month = form.get("month") or f"{months_to_choose(_today(serving))[0]:%Y-%m}"
+        month = form.get("month", "")
         if read_month(month, _today(serving)) is None:
             return _page(serving, reader, chosen=reason, done=None, status=422)
     # Each press is a fact of its own; whether it says anything new is for the response to see.
