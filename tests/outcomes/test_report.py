@@ -7,26 +7,20 @@ from datetime import date, timedelta
 from decimal import Decimal
 from html.parser import HTMLParser
 from io import StringIO
-from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
 from rich.console import Console
-from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from tests.outcomes.facts import CAMPAIGN, SETTINGS, START, World
+from tests.outcomes.facts import SETTINGS, START, World
 from winback.business import Business
-from winback.campaign.facts import Facts
 from winback.database.tables import Case, ChannelPause, Event, RejectedRow, Response
-from winback.messages.shelf import Shelf
 from winback.outcomes.figures import CampaignReport, Report
 from winback.outcomes.html import render_html
 from winback.outcomes.measuring import measure
 from winback.outcomes.report import build_report
 from winback.outcomes.terminal import print_report
 from winback.outcomes.verdict import Finding
-from winback.settings import Environment
 from winback.states import (
     Arm,
     CaseKind,
@@ -40,38 +34,6 @@ from winback.states import (
 
 DAY = timedelta(days=1)
 END = START + 200 * DAY
-
-
-@pytest.fixture
-def business(engine: Engine, tmp_path: Path) -> Business:
-    """Give a business with one campaign and no templates."""
-    environment = Environment(
-        home=tmp_path,
-        database_url="",
-        secret=SecretStr("made-up"),
-        sendgrid_api_key=None,
-        twilio_account_sid=None,
-        twilio_auth_tokens=(),
-        sendgrid_webhook_keys=(),
-        sendgrid_parse_keys=(),
-        sendgrid_url=None,
-        twilio_url=None,
-        prefect_api_url=None,
-    )
-    return Business(
-        settings=SETTINGS,
-        environment=environment,
-        engine=engine,
-        campaigns=(CAMPAIGN,),
-        facts=Facts(),
-        shelf=Shelf(tmp_path, (CAMPAIGN,), Facts(), {}),
-    )
-
-
-@pytest.fixture
-def world(session: Session) -> World:
-    """Give a builder of facts on a fresh database."""
-    return World(session)
 
 
 def reported(business: Business, *, at: timedelta = 200 * DAY) -> Report:

@@ -13,7 +13,7 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def status(as_json: AsJson = False) -> None:
-        """Count everything by its state, with the oldest unresolved and the last runs.
+        """Count everything by its state, with what needs a person and the last runs.
 
         Example: winback status --json
         """
@@ -21,10 +21,10 @@ def register(app: typer.Typer) -> None:
 
         from winback.outcomes.status import read_status
 
-        with opened(writes=False) as (business, _now):
+        with opened(writes=False) as (business, now):
             engine = business.engine.execution_options(winback_reads_only=True)
             with Session(engine) as session:
-                found = read_status(session)
+                found = read_status(session, business, now=now)
         if as_json:
             print_json(found)
             return
@@ -32,6 +32,8 @@ def register(app: typer.Typer) -> None:
             print_table(name.capitalize(), ["state", "count"], found[name].items())
         oldest = [(what.replace("_", " "), at) for what, at in found["oldest"].items() if at]
         print_table("Oldest unresolved (UTC)", ["what", "since"], oldest)
+        needs = [(need["says"], need["since"]) for need in found["needs_a_person"]]
+        print_table("Needs a person (UTC)", ["what", "since"], needs)
         runs = [
             (stage, run["as_of"], run["ended_at"] or "not ended", run["by"], _counts(run["counts"]))
             for stage, run in found["runs"].items()

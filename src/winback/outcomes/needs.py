@@ -12,7 +12,7 @@ from winback.database.tables import Case, ChannelPause, Event, Message, Rejected
 from winback.messages.compiling import failing_edits
 from winback.outcomes.figures import Need
 from winback.states import CaseKind, CaseState, EventState, MessageState, Mode
-from winback.vouchers.stock import StockLine
+from winback.vouchers.stock import LOW_SHARE, StockLine
 
 
 def find_needs(
@@ -43,7 +43,7 @@ def find_needs(
             "{n} {events} could not be read and are kept",
         ),
         *_template_needs(session, business),
-        *_stock_needs(lines, business.settings.mode),
+        *stock_needs(lines, business.settings.mode),
         *_counted(
             session,
             "rejected_rows",
@@ -101,7 +101,8 @@ def _template_needs(session: Session, business: Business) -> tuple[Need, ...]:
     return (Need("failing_templates", len(places), says),)
 
 
-def _stock_needs(lines: Sequence[StockLine], mode: Mode) -> tuple[Need, ...]:
+def stock_needs(lines: Sequence[StockLine], mode: Mode) -> tuple[Need, ...]:
+    """Tell which codes wait for the till, and which offers run short even with those."""
     needs = []
     for line in lines:
         name = f"offer {line.offer} of {line.campaign}"
@@ -114,8 +115,12 @@ def _stock_needs(lines: Sequence[StockLine], mode: Mode) -> tuple[Need, ...]:
                     "run: winback voucher export",
                 )
             )
-        if line.is_low:
-            needs.append(
-                Need("low_stock", line.usable, f"{name}: only {line.usable:,} codes are left")
-            )
+        if line.is_low and not _is_full_but_waiting(line):
+            needs.append(Need("low_stock", line.free, f"{name}: only {line.free:,} codes are left"))
     return tuple(needs)
+
+
+def _is_full_but_waiting(line: StockLine) -> bool:
+    """Say whether nothing is short but the export: the line above tells that already."""
+    made = line.free + line.reserved + line.issued + line.redeemed + line.voided
+    return line.free > line.usable and (line.free + line.reserved) * LOW_SHARE >= made

@@ -1,5 +1,6 @@
 """Where everything stands: counts by state, the oldest unresolved, the last runs."""
 
+from dataclasses import asdict
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -7,23 +8,30 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from winback.business import Business
 from winback.database.tables import Case, Enrollment, Event, Message, StageRun, Voucher
+from winback.outcomes.needs import find_needs
 from winback.states import (
     CaseState,
     EnrollmentState,
     EventState,
     MessageState,
+    Mode,
     Stage,
     VoucherState,
 )
+from winback.vouchers.stock import stock
 
 
-def read_status(session: Session) -> dict[str, Any]:
+def read_status(session: Session, business: Business, *, now: datetime) -> dict[str, Any]:
     """Give counts by state, every state listed, zeros too; works on an empty database.
 
     ``oldest`` names what has been unresolved the longest, None where nothing is; ``runs`` the
-    last run of each stage, None where it never ran.
+    last run of each stage, None where it never ran; ``needs_a_person`` what waits for one, a
+    template edit that cannot go live, a paused channel and codes to export among it.
     """
+    must_be_exported = business.settings.mode is not Mode.SANDBOX
+    lines = stock(session, business.campaigns, now=now, must_be_exported=must_be_exported)
     return {
         "enrollments": _counted(session, Enrollment.state, EnrollmentState),
         "messages": _counted(session, Message.state, MessageState),
@@ -50,6 +58,7 @@ def read_status(session: Session) -> dict[str, Any]:
             ),
         },
         "runs": {stage.value: _last_run(session, stage) for stage in Stage},
+        "needs_a_person": [asdict(need) for need in find_needs(session, business, lines, now=now)],
     }
 
 
