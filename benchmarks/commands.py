@@ -119,20 +119,27 @@ def main() -> None:
         print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
         bare = median(5, lambda: call("-c", "pass"))
         helped = median(5, lambda: call("-m", "winback", "--help"))
-        print(
-            f"winback --help                  {helped:6.2f} s  (limit 0.3; bare Python {bare:.2f})"
-        )
         first = json.loads(call("-m", "winback", "run", "--json"))
         again = median(3, lambda: call("-m", "winback", "run", "--json"))
-        rows = first["pull"]["read"]
-        print(f"winback run, unchanged project  {again:6.2f} s  (limit 2; {rows} rows known)")
         with dashboard(Path(folder) / "prefect") as server:
             empty = float(call("-c", EMPTY_FLOW, **server.environment).splitlines()[-1])
             ours = float(call("-c", OUR_FLOW, **server.environment).splitlines()[-1])
-        print(
-            f"the day as a flow               {ours:6.2f} s  "
-            f"(empty async flow {empty:.2f}; beyond it {ours - empty:.2f}, limit 1)"
-        )
+        rows = first["pull"]["read"]
+        within = [
+            told("winback --help", helped, 0.3, f"bare Python {bare:.2f}"),
+            told("winback run, unchanged", again, 2.0, f"{rows} rows known"),
+            told("the day as a flow, beyond", ours - empty, 1.0, f"an empty one takes {empty:.2f}"),
+        ]
+    if not all(within):
+        sys.exit("a limit was not kept")
+
+
+def told(what: str, seconds: float, limit: float, beside: str) -> bool:
+    """Print one line, and say whether the limit was kept."""
+    is_kept = seconds <= limit
+    verdict = "kept" if is_kept else "NOT KEPT"
+    print(f"{what:28}{seconds:6.2f} s   limit {limit:.1f}: {verdict}   ({beside})")
+    return is_kept
 
 
 if __name__ == "__main__":

@@ -88,4 +88,5 @@ def _tell(counts: dict[str, int], *, as_json: bool) -> None:
 
 
 def _told(counts: dict[str, int]) -> str:
-    return ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in counts.items())
+    said = [f"{number:,} {name.replace('_', ' ')}" for name, number in counts.items() if number]
+    return ", ".join(said) or "nothing new"
