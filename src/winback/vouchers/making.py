@@ -5,12 +5,12 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, Final
 
-from sqlalchemy import func, select
+from sqlalchemy import String, bindparam, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from winback.campaign.schema import Campaign
-from winback.database.tables import Voucher
+from winback.database.tables import Voucher, table_of
 from winback.states import VoucherState
 from winback.vouchers.codes import Rng, make_code, normalize_code
 
@@ -25,9 +25,7 @@ def lock_stock(session: Session, campaign: str, offer: str) -> None:
     SQLite has one writer anyway.
     """
     if session.get_bind().dialect.name == "postgresql":
-        session.execute(
-            select(func.pg_advisory_xact_lock(_LOCKS, func.hashtext(f"{campaign}/{offer}")))
-        )
+        session.execute(_LOCK, {"stock": f"{campaign}/{offer}"})
 
 
 def make_codes(
@@ -75,11 +73,16 @@ def _row(campaign: str, offer: str, code: str, *, now: datetime) -> dict[str, An
 
 
 def _insert(session: Session, rows: Sequence[dict[str, Any]]) -> list[int]:
-    is_sqlite = session.get_bind().dialect.name == "sqlite"
-    insert = (
-        (sqlite if is_sqlite else postgresql)
-        .insert(Voucher)
-        .on_conflict_do_nothing(index_elements=["code_key"])
-        .returning(Voucher.id)
-    )
-    return sorted(session.scalars(insert, rows))
+    insert = _INSERTS[session.get_bind().dialect.name]
+    return sorted(session.connection().scalars(insert, rows))
+
+
+_LOCK: Final = select(
+    func.pg_advisory_xact_lock(_LOCKS, func.hashtext(bindparam("stock", type_=String)))
+)
+_INSERTS: Final = {
+    dialect: insert(table_of(Voucher))
+    .on_conflict_do_nothing(index_elements=["code_key"])
+    .returning(table_of(Voucher).c.id)
+    for dialect, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
+}

@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, bindparam, select, true, update
+from sqlalchemy import ColumnElement, Select, Update, bindparam, select, update
 from sqlalchemy.orm import Session
 
 from winback.database.history import record_moves
-from winback.database.tables import Voucher
+from winback.database.tables import Voucher, table_of
+from winback.states import VoucherState
 from winback.vouchers.machine import VoucherEvent, move_on, sources_of
 
 _CHUNK = 5_000
@@ -31,26 +33,21 @@ def move_vouchers(
     # Every event of a voucher has one state that it starts from.
     (source,) = sources_of(event)
     target = move_on(source, event)
+    wanted = _MOVABLE if only_if is None else _MOVABLE.where(only_if)
+    # A plain statement does not write what the session still holds back.
+    session.flush()
     movable = {
         id_
         for start in range(0, len(rows), _CHUNK)
         for id_ in session.scalars(
-            select(Voucher.id)
-            .where(Voucher.id.in_([row["id"] for row in rows[start : start + _CHUNK]]))
-            .where(Voucher.state == source, true() if only_if is None else only_if)
-            .order_by(Voucher.id)
-            .with_for_update()
+            wanted, {"ids": [row["id"] for row in rows[start : start + _CHUNK]], "source": source}
         )
     }
     chosen = [dict(row) for row in rows if row["id"] in movable]
     if not chosen:
         return []
-    values: dict[str, Any] = {name: bindparam(name) for name in chosen[0] if name != "id"}
-    table = Voucher.__table__
     session.connection().execute(
-        update(Voucher)
-        .where(table.c.id == bindparam("voucher_id"), table.c.state == source)
-        .values(state=target, **values),
+        _move(source, target, tuple(name for name in chosen[0] if name != "id")),
         [{"voucher_id": row.pop("id"), **row} for row in map(dict, chosen)],
     )
     record_moves(
@@ -69,3 +66,25 @@ def move_vouchers(
         ],
     )
     return [row["id"] for row in chosen]
+
+
+@lru_cache(maxsize=64)
+def _move(source: VoucherState, target: VoucherState, names: tuple[str, ...]) -> Update:
+    # One statement for each event and its columns: a few in all.
+    return (
+        update(_VOUCHERS)
+        .where(_VOUCHERS.c.id == bindparam("voucher_id"), _VOUCHERS.c.state == source)
+        .values(state=target, **{name: bindparam(name) for name in names})
+    )
+
+
+_VOUCHERS: Final = table_of(Voucher)
+_MOVABLE: Final[Select[Any]] = (
+    select(_VOUCHERS.c.id)
+    .where(
+        _VOUCHERS.c.id.in_(bindparam("ids", expanding=True)),
+        _VOUCHERS.c.state == bindparam("source"),
+    )
+    .order_by(_VOUCHERS.c.id)
+    .with_for_update()
+)

@@ -8,15 +8,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Row, exists, func, select
-from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
+from sqlalchemy import ColumnElement, Integer, Row, Select, bindparam, exists, func, select
+from sqlalchemy.orm import Session, aliased
 
 from winback.campaign.schema import Campaign
 from winback.clock import day_start, local_date
-from winback.database.tables import Enrollment, Message, Voucher
+from winback.database.tables import Enrollment, Message, Voucher, table_of
 from winback.periods import Period
 from winback.states import OPEN_ENROLLMENTS, MessageState, VoucherState
 from winback.vouchers.codes import Rng
@@ -94,6 +94,7 @@ def reserve_many(
     rng: Rng | None = None,
 ) -> dict[Pair, Answer]:
     """Reserve for many enrollments of one campaign (version) at once; safe to repeat."""
+    session.flush()
     answers: dict[Pair, Answer] = {}
     wanted: defaultdict[str, list[int]] = defaultdict(list)
     for enrollment_id, offer in dict.fromkeys(pairs):
@@ -160,7 +161,7 @@ def issue_many(
     )
     expiries = {
         row.id: row.expires_at
-        for row in _rows(session, Voucher.id, list(first))
+        for row in _rows(session, _BY_ID, list(first))
         if row.state is VoucherState.ISSUED and row.expires_at > now
     }
     return {message_id: expiries.get(voucher) for message_id, (voucher, _) in carried.items()}
@@ -228,7 +229,7 @@ def _kept(
 ) -> dict[Pair, Answer]:
     """Give what these enrollments were given before: one voucher per offer, for good."""
     kept: dict[Pair, Answer] = {}
-    for row in _rows(session, Voucher.enrollment_id, enrollment_ids):
+    for row in _rows(session, _BY_ENROLLMENT, enrollment_ids):
         if row.offer != offer:
             continue
         is_usable = row.state is VoucherState.RESERVED or (
@@ -238,19 +239,9 @@ def _kept(
     return kept
 
 
-def _rows(
-    session: Session, column: InstrumentedAttribute[Any], values: Sequence[int]
-) -> Iterator[Row[Any]]:
-    for start in range(0, len(values), _CHUNK):
-        yield from session.execute(
-            select(
-                Voucher.id,
-                Voucher.enrollment_id,
-                Voucher.offer,
-                Voucher.state,
-                Voucher.expires_at,
-            ).where(column.in_(values[start : start + _CHUNK]))
-        )
+def _rows(session: Session, wanted: Select[Any], ids: Sequence[int]) -> Iterator[Row[Any]]:
+    for start in range(0, len(ids), _CHUNK):
+        yield from session.execute(wanted, {"ids": ids[start : start + _CHUNK]})
 
 
 def _pick(
@@ -262,10 +253,8 @@ def _pick(
         count = min(count, offer.codes - _given(session, campaign.campaign, name))
     if count <= 0:
         return []
-    free = select(Voucher.id).where(_is_free(campaign, name)).order_by(Voucher.id).limit(count)
-    if must_be_exported:
-        free = free.where(is_known_to_shop())
-    return list(session.scalars(free))
+    free = _FREE_AND_KNOWN if must_be_exported else _FREE
+    return list(session.scalars(free, _free_of(campaign, name, count=count)))
 
 
 def _bind(session: Session, ids: list[int], enrollment_ids: list[int], now: datetime) -> None:
@@ -287,9 +276,7 @@ def _why_none(
     if offer.has_no_limit:
         return NotExported(name)
     is_over = offer.codes is not None and _given(session, campaign.campaign, name) >= offer.codes
-    waits = must_be_exported and session.scalar(
-        select(Voucher.id).where(_is_free(campaign, name)).limit(1)
-    )
+    waits = must_be_exported and session.scalar(_FREE, _free_of(campaign, name, count=1))
     return NotExported(name) if waits and not is_over else RunOut(name)
 
 
@@ -298,22 +285,41 @@ def is_known_to_shop() -> ColumnElement[bool]:
     return Voucher.exported_at.is_not(None) | Voucher.is_imported
 
 
-def _is_free(campaign: Campaign, name: str) -> ColumnElement[bool]:
-    # A code that the till knows as 15% is not sent as 20% after an edit (DESIGN.md, P5, P6).
-    return (
-        (Voucher.campaign == campaign.campaign)
-        & (Voucher.offer == name)
-        & (Voucher.state == VoucherState.FREE)
-        & ((Voucher.terms == campaign.offers[name].terms) | Voucher.is_imported)
-    )
+def _free_of(campaign: Campaign, name: str, *, count: int) -> dict[str, Any]:
+    terms = campaign.offers[name].terms
+    return {"of": campaign.campaign, "name": name, "terms_now": terms, "count": count}
 
 
 def _given(session: Session, campaign: str, name: str) -> int:
     """Count the codes that are bound or were: the limit is over all versions of an offer."""
-    return session.scalars(
-        select(func.count()).where(
-            Voucher.campaign == campaign,
-            Voucher.offer == name,
-            Voucher.state != VoucherState.FREE,
-        )
-    ).one()
+    return session.scalars(_GIVEN, {"of": campaign, "name": name}).one()
+
+
+# Built once: putting a statement together costs more than the database needs to answer it.
+_TABLE: Final = table_of(Voucher)
+_VOUCHERS: Final = _TABLE.c
+_STATES: Final = select(
+    _VOUCHERS.id,
+    _VOUCHERS.enrollment_id,
+    _VOUCHERS.offer,
+    _VOUCHERS.state,
+    _VOUCHERS.expires_at,
+)
+_BY_ID: Final = _STATES.where(_VOUCHERS.id.in_(bindparam("ids", expanding=True)))
+_BY_ENROLLMENT: Final = _STATES.where(_VOUCHERS.enrollment_id.in_(bindparam("ids", expanding=True)))
+_OF_OFFER: Final = (_VOUCHERS.campaign == bindparam("of")) & (_VOUCHERS.offer == bindparam("name"))
+# A code that the till knows as 15% is not sent as 20% after an edit (DESIGN.md, P5, P6).
+_FREE: Final = (
+    select(_VOUCHERS.id)
+    .where(
+        _OF_OFFER,
+        _VOUCHERS.state == VoucherState.FREE,
+        (_VOUCHERS.terms == bindparam("terms_now")) | _VOUCHERS.is_imported,
+    )
+    .order_by(_VOUCHERS.id)
+    .limit(bindparam("count", type_=Integer))
+)
+_FREE_AND_KNOWN: Final = _FREE.where(_VOUCHERS.exported_at.is_not(None) | _VOUCHERS.is_imported)
+_GIVEN: Final = (
+    select(func.count()).select_from(_TABLE).where(_OF_OFFER, _VOUCHERS.state != VoucherState.FREE)
+)

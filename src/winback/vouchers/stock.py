@@ -8,12 +8,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from winback.campaign.offers import Offer
 from winback.campaign.schema import Campaign
-from winback.database.tables import SourceWatermark, Voucher
+from winback.database.tables import SourceWatermark, Voucher, table_of
 from winback.errors import FileMistakes, Mistake
 from winback.states import VoucherState
 from winback.vouchers.codes import LONGEST, Rng, normalize_code
@@ -55,6 +55,7 @@ def fill(session: Session, campaign: Campaign, *, now: datetime, rng: Rng, home:
     processes at once; an unchanged file is not read twice.
     """
     made = 0
+    session.flush()
     for name, offer in sorted(campaign.offers.items()):
         if offer.codes_from is not None:
             made += _import_pool(
@@ -63,12 +64,8 @@ def fill(session: Session, campaign: Campaign, *, now: datetime, rng: Rng, home:
             continue
         lock_stock(session, campaign.campaign, name)
         given, free = session.execute(
-            select(
-                func.count().filter(Voucher.state != VoucherState.FREE),
-                func.count().filter(
-                    Voucher.state == VoucherState.FREE, Voucher.terms == offer.terms
-                ),
-            ).where(Voucher.campaign == campaign.campaign, Voucher.offer == name)
+            _GIVEN_AND_FREE,
+            {"of": campaign.campaign, "name": name, "terms_now": offer.terms},
         ).one()
         wanted = KEPT_WITHOUT_LIMIT if offer.codes is None else offer.codes - given
         made += len(make_codes(session, campaign, name, count=wanted - free, now=now, rng=rng))
@@ -212,3 +209,12 @@ def _counts(now: datetime, *, must_be_exported: bool) -> Select[Any]:
         .filter(Voucher.reserved_at > now - timedelta(days=LOW_DAYS))
         .label("given_lately"),
     ).group_by(Voucher.campaign, Voucher.offer)
+
+
+_VOUCHERS: Final = table_of(Voucher).c
+_GIVEN_AND_FREE: Final = select(
+    func.count().filter(_VOUCHERS.state != VoucherState.FREE),
+    func.count().filter(
+        _VOUCHERS.state == VoucherState.FREE, _VOUCHERS.terms == bindparam("terms_now")
+    ),
+).where(_VOUCHERS.campaign == bindparam("of"), _VOUCHERS.offer == bindparam("name"))
