@@ -275,8 +275,13 @@ def test_nobody_left_to_reach_is_unreachable(shop: Shop) -> None:
     assert shop.enrollment(one).state is EnrollmentState.UNREACHABLE
 
 
-def test_a_refused_account_pauses_the_channel_and_loses_nothing(shop: Shop) -> None:
-    """401 and its like put the message back, with its voucher, and stop the channel (SG-14)."""
+def test_a_refused_account_pauses_the_channel_and_loses_nothing(
+    shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
+    """401 and its like put the message back, with its voucher, and stop the channel (SG-14).
+
+    The owner is warned once, not for each call that was in flight.
+    """
     shop.mail.answer = refusing("channel", "401")  # type: ignore[assignment]
     for _ in range(80):
         shop.enroll()
@@ -289,6 +294,9 @@ def test_a_refused_account_pauses_the_channel_and_loses_nothing(shop: Shop) -> N
     assert len(shop.mail.sent) <= 64
     assert again == SendCounts()
     assert {message.state for message in shop.messages()} == {S.QUEUED}
+    assert [one for one in caplog.messages if "paused" in one] == [
+        "channel email is paused: 401 no"
+    ]
 
     shop.mail.answer = None
     shop.now += timedelta(hours=2)

@@ -190,15 +190,20 @@ def _until(run: Run, result: Result) -> tuple[datetime, str]:
 
 
 def _pause(session: Session, run: Run, channel: Channel, *, until: datetime, why: str) -> None:
-    _log.warning("channel %s is paused: %s", channel, why)
     is_sqlite = session.get_bind().dialect.name == "sqlite"
     values = {"why": why, "paused_at": run.now, "try_again_at": until}
-    session.execute(
+    new = session.execute(
         (sqlite if is_sqlite else postgresql)
-        .insert(ChannelPause)
+        .insert(_PAUSES)
         .values(channel=channel, **values)
-        .on_conflict_do_update(index_elements=["channel"], set_=values)
-    )
+        .on_conflict_do_nothing()
+        .returning(_PAUSES.c.channel)
+    ).all()
+    if new:
+        # Once, not for each of the calls that were in flight.
+        _log.warning("channel %s is paused: %s", channel, why)
+    else:
+        session.execute(update(_PAUSES).where(_PAUSES.c.channel == channel).values(values))
 
 
 def _refuse(session: Session, run: Run, ended: Sequence[tuple[Called, Row[Any]]]) -> None:
