@@ -8,19 +8,14 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, delete, exists, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from winback.database.history import record_decisions, record_moves
-from winback.database.tables import Enrollment, Message, Refusal, Voucher
+from winback.database.tables import Enrollment, Message, Refusal
 from winback.enrollment.machine import FINAL, EnrollmentEvent, moves_of, next_state
-from winback.states import (
-    OPEN_ENROLLMENTS,
-    Arm,
-    EnrollmentState,
-    MessageState,
-    VoucherState,
-)
+from winback.states import OPEN_ENROLLMENTS, Arm, EnrollmentState, MessageState
+from winback.vouchers.reserving import release_many
 
 OPEN_SLOT: Final = "open_slot"
 """Reason of a refusal that ends when the customer's other enrollment ends."""
@@ -156,7 +151,7 @@ def _settle(
             which = or_(Message.is_answer.is_(False), Message.queued_at < now)
     cancel_queued(session, ids, which=which, now=now, why=why)
     if to_state in FINAL:
-        _release_vouchers(session, ids, now=now)
+        release_many(session, ids, now)
 
 
 def cancel_queued(
@@ -198,35 +193,6 @@ def cancel_queued(
         ],
     )
     return len(canceled)
-
-
-def _release_vouchers(session: Session, ids: Sequence[int], *, now: datetime) -> None:
-    """Give reserved codes back to the stock, but those that a message on its way carries."""
-    is_carried = exists().where(
-        Message.voucher_id == Voucher.id,
-        Message.state.in_((MessageState.QUEUED, MessageState.SENDING)),
-    )
-    released = session.scalars(
-        update(Voucher)
-        .where(Voucher.enrollment_id.in_(ids), Voucher.state == VoucherState.RESERVED, ~is_carried)
-        .values(state=VoucherState.FREE, enrollment_id=None, reserved_at=None)
-        .returning(Voucher.id)
-    ).all()
-    record_moves(
-        session,
-        [
-            {
-                "thing": "voucher",
-                "thing_id": voucher_id,
-                "from_state": VoucherState.RESERVED,
-                "to_state": VoucherState.FREE,
-                "event": "released",
-                "why": "the enrollment ended and the code was never sent",
-                "at": now,
-            }
-            for voucher_id in released
-        ],
-    )
 
 
 def _free_slots(session: Session, customer_ids: Sequence[int]) -> None:
