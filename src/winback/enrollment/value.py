@@ -12,15 +12,7 @@ from decimal import Decimal
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import (
-    ColumnElement,
-    ScalarSelect,
-    SQLColumnExpression,
-    bindparam,
-    func,
-    select,
-    update,
-)
+from sqlalchemy import ColumnElement, bindparam, func, select, update
 from sqlalchemy.orm import Session
 
 from winback.clock import day_start, local_date
@@ -33,6 +25,8 @@ HIGH: Final = "high"
 NORMAL: Final = "normal"
 _MONTHS: Final = 24
 _SET_EVERY: Final = timedelta(days=7)
+_MOST_BY_TIES: Final = 2
+"""How many times the top share may be high where equal spends stand on the line."""
 
 
 def value_of(spend: Decimal | None, threshold: Decimal | None) -> str:
@@ -46,19 +40,6 @@ def place_of_threshold(buyers: int, share: Decimal) -> int | None:
     At least one where somebody bought and the share is not nothing; otherwise rounded down.
     """
     return max(1, int(buyers * share)) if buyers and share else None
-
-
-def spend_of(
-    customer_id: SQLColumnExpression[int], *, now: datetime, zone: ZoneInfo, currency: str | None
-) -> ScalarSelect[Decimal]:
-    """Give the SQL of a customer's 24-month spend; NULL without a sale in it."""
-    is_sale = Purchase.kind == PurchaseKind.SALE
-    return (
-        select(func.sum(Purchase.amount, type_=Amount))
-        .where(Purchase.customer_id == customer_id, *_in_window(now, zone, currency))
-        .having(func.count().filter(is_sale) > 0)
-        .scalar_subquery()
-    )
 
 
 def spends_of(
@@ -128,7 +109,10 @@ def set_threshold(
 def compute_threshold(
     session: Session, *, share: Decimal, now: datetime, zone: ZoneInfo, currency: str
 ) -> Decimal | None:
-    """Give the lowest 24-month spend that is still among the top share; None for nobody."""
+    """Give the lowest 24-month spend that is still among the top share; None for nobody.
+
+    Equal spends stand or fall together: they are high while that makes at most twice the share.
+    """
     spends = (
         select(func.sum(Purchase.amount, type_=Amount).label("spend"))
         .join(Customer, Customer.id == Purchase.customer_id)
@@ -141,16 +125,22 @@ def compute_threshold(
     place = place_of_threshold(buyers, share)
     if place is None:
         return None
-    return session.scalar(
+    line = session.scalars(
         select(spends.c.spend).order_by(spends.c.spend.desc()).offset(place - 1).limit(1)
+    ).one()
+    reached = session.scalar(select(func.count()).where(spends.c.spend >= line)) or 0
+    if reached <= _MOST_BY_TIES * place:
+        return line
+    # A tie this long is no top: nobody of it is high, only who spent more.
+    return session.scalar(select(func.min(spends.c.spend)).where(spends.c.spend > line))
+
+
+def _in_window(now: datetime, zone: ZoneInfo, currency: str) -> tuple[ColumnElement[bool], ...]:
+    return (
+        Purchase.purchased_at >= _window_begins(now, zone),
+        Purchase.purchased_at <= now,
+        Purchase.currency == currency,
     )
-
-
-def _in_window(
-    now: datetime, zone: ZoneInfo, currency: str | None
-) -> tuple[ColumnElement[bool], ...]:
-    window = (Purchase.purchased_at >= _window_begins(now, zone), Purchase.purchased_at <= now)
-    return window if currency is None else (*window, Purchase.currency == currency)
 
 
 def _window_begins(now: datetime, zone: ZoneInfo) -> datetime:
