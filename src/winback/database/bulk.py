@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import Connection
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Insert, insert, text
 from sqlalchemy.orm import Session
 
 from winback.database.tables import Table, table_of
@@ -19,17 +18,29 @@ Cell = str | int | None
 _ESCAPES: Final = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
-def insert_new(session: Session, mapped: type[Table]) -> sqlite.Insert | postgresql.Insert:
+def on_conflict(statement: Insert, *keys: str, replaces: Sequence[str] = ()) -> Insert:
+    """Give an insert that skips rows whose keys are known, or replaces the columns named.
+
+    Without keys, every unique index counts. SQLite and PostgreSQL write this alike. The inserts
+    of SQLAlchemy's two dialects do the same, but are compiled anew each time they are run: a
+    clause given as text is what lets the compiled statement be kept.
+    """
+    target = f" ({', '.join(keys)})" if keys else ""
+    changes = ", ".join(f"{name} = excluded.{name}" for name in replaces)
+    doing = f"DO UPDATE SET {changes}" if changes else "DO NOTHING"
+    chosen = statement.execution_options()  # a copy
+    chosen._post_values_clause = text(f"ON CONFLICT{target} {doing}")  # noqa: SLF001 - as dialects do
+    return chosen
+
+
+def insert_new(_session: Session, mapped: type[Table]) -> Insert:
     """Give the statement that inserts rows which break no unique index, and skips the others."""
-    return _insert_new(session.get_bind().dialect.name, mapped)
+    return _insert_new(mapped)
 
 
 @cache
-def _insert_new(dialect: str, mapped: type[Table]) -> sqlite.Insert | postgresql.Insert:
-    table = table_of(mapped)
-    if dialect == "sqlite":
-        return sqlite.insert(table).on_conflict_do_nothing()
-    return postgresql.insert(table).on_conflict_do_nothing()
+def _insert_new(mapped: type[Table]) -> Insert:
+    return on_conflict(insert(table_of(mapped)))
 
 
 def write_rows(

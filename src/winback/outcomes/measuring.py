@@ -75,7 +75,7 @@ def measure(engine: Engine, *, settings: Settings, now: datetime) -> MeasureCoun
 
 
 def _seen(session: Session, now: datetime) -> _Mark:
-    newest = session.execute(queries.NEWEST).one()
+    newest = session.connection().execute(queries.NEWEST).one()
     return _Mark(now, *(id_ or 0 for id_ in newest))
 
 
@@ -92,8 +92,9 @@ def _changed_since(session: Session, mark: _Mark | None, seen: _Mark) -> Sequenc
         return session.scalars(select(Enrollment.id).order_by(Enrollment.id)).all()
     mark = _with_overlap(session, mark)
     since = asdict(mark) | {"until": seen.as_of}
+    connection = session.connection()
     # One small query each: a single union of all would be planned worse by both databases.
-    found = {id_ for lookup in queries.LOOKUPS for id_ in session.scalars(lookup, since)}
+    found = {id_ for lookup in queries.LOOKUPS for id_ in connection.scalars(lookup, since)}
     return sorted(found - {None})
 
 
@@ -117,10 +118,12 @@ def _measure_part(
     session: Session, ids: Sequence[int], settings: Settings, *, now: datetime
 ) -> MeasureCounts:
     """Compute some enrollments whole, and write those that differ from what stands there."""
-    enrollments = session.execute(queries.ENROLLMENTS, {"ids": ids}).all()
+    # On the connection, here and below: the session's own machinery is for objects.
+    connection = session.connection()
+    enrollments = connection.execute(queries.ENROLLMENTS, {"ids": ids}).all()
     before = {
         row.enrollment_id: dict(row)
-        for row in session.connection().execute(queries.BEFORE, {"ids": ids}).mappings()
+        for row in connection.execute(queries.BEFORE, {"ids": ids}).mappings()
     }
     facts = _Facts.read(session, enrollments)
     after = [
@@ -155,9 +158,7 @@ def _write(session: Session, rows: Sequence[Mapping[str, Any]], now: datetime) -
     if not rows:
         return
     connection = session.connection()
-    connection.execute(
-        queries.WRITE[connection.dialect.name], [{**row, "computed_at": now} for row in rows]
-    )
+    connection.execute(queries.WRITE, [{**row, "computed_at": now} for row in rows])
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +200,9 @@ def _read_bought(
     session: Session, customers: Collection[int], earliest: date
 ) -> Mapping[int, Sequence[Bought]]:
     found: defaultdict[int, list[Bought]] = defaultdict(list)
-    for row in session.execute(queries.BOUGHT, {"ids": list(customers), "earliest": earliest}):
+    for row in session.connection().execute(
+        queries.BOUGHT, {"ids": list(customers), "earliest": earliest}
+    ):
         customer_id, id_, source, external_id, *rest = row
         found[customer_id].append(Bought(id_, (source, external_id), *rest))
     return found
@@ -207,7 +210,7 @@ def _read_bought(
 
 def _read_sent(session: Session, ids: Collection[int]) -> Mapping[int, Sequence[Sent]]:
     found: defaultdict[int, list[Sent]] = defaultdict(list)
-    for row in session.execute(queries.SENT, {"ids": list(ids)}):
+    for row in session.connection().execute(queries.SENT, {"ids": list(ids)}):
         enrollment_id, *rest = row
         found[enrollment_id].append(Sent(*rest))
     return found
@@ -217,7 +220,7 @@ def _read_redeemed(
     session: Session, versions: Mapping[int, int]
 ) -> Mapping[int, Sequence[Redeemed]]:
     found: defaultdict[int, list[Redeemed]] = defaultdict(list)
-    for row in session.execute(queries.REDEEMED, {"ids": list(versions)}):
+    for row in session.connection().execute(queries.REDEEMED, {"ids": list(versions)}):
         campaign = campaign_of_version(session, versions[row.enrollment_id])
         cost_of = campaign.offers[row.offer].cost_of
         found[row.enrollment_id].append(

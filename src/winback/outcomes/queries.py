@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
-from sqlalchemy import BindParameter, Select, bindparam, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import BindParameter, Select, bindparam, func, insert, select, update
 from sqlalchemy.orm import InstrumentedAttribute
 
+from winback.database.bulk import on_conflict
 from winback.database.tables import (
     Customer,
     Enrollment,
@@ -101,16 +101,8 @@ REDEEMED: Final = select(
 ).where(Voucher.enrollment_id.in_(_IDS), Voucher.state == VoucherState.REDEEMED)
 
 
-def _upsert(insert: Any) -> Any:
-    statement = insert(_OUTCOMES)
-    changing = [column.name for column in _OUTCOMES.c if column.name != "enrollment_id"]
-    return statement.on_conflict_do_update(
-        index_elements=["enrollment_id"],
-        set_={name: statement.excluded[name] for name in changing},
-    )
-
-
-WRITE: Final = {
-    "sqlite": _upsert(sqlite.insert),
-    "postgresql": _upsert(postgresql.insert),
-}
+WRITE: Final = on_conflict(
+    insert(_OUTCOMES),
+    "enrollment_id",
+    replaces=[column.name for column in _OUTCOMES.c if column.name != "enrollment_id"],
+)

@@ -5,21 +5,16 @@ from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import bindparam, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import bindparam, insert, select
 from sqlalchemy.orm import Session
 
 from winback.business import Business
+from winback.database.bulk import on_conflict
 from winback.database.history import record_decision
 from winback.database.tables import Enrollment, Response, table_of
 from winback.states import OPEN_ENROLLMENTS, Reason
 
-_NOTE: Final = {
-    dialect: insert(table_of(Response))
-    .on_conflict_do_nothing(index_elements=["key"])
-    .returning(table_of(Response).c.id)
-    for dialect, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
-}
+_NOTE: Final = on_conflict(insert(table_of(Response)), "key").returning(table_of(Response).c.id)
 _ENROLLMENT: Final = (
     select(Enrollment)
     .where(Enrollment.id == bindparam("enrollment_id"))
@@ -132,4 +127,4 @@ class Hand:
             "at": at,
         }
         connection = self.session.connection()
-        return connection.scalar(_NOTE[connection.dialect.name], row) is not None
+        return connection.scalar(_NOTE, row) is not None

@@ -5,18 +5,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Protocol
 
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
+from winback.database.bulk import on_conflict
 from winback.database.tables import Event, table_of
 from winback.states import EventKind, EventState
 
-_KEEP_NEW: Final = {
-    dialect: insert(table_of(Event))
-    .on_conflict_do_nothing(index_elements=["key"])
-    .returning(table_of(Event).c.id)
-    for dialect, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
-}
+_KEEP_NEW: Final = on_conflict(insert(table_of(Event)), "key").returning(table_of(Event).c.id)
 """One statement for any number of rows, each of them once by its key."""
 
 
@@ -81,4 +77,4 @@ def _insert(session: Session, rows: list[dict[str, Any]]) -> list[int]:
     if not rows:
         return []
     connection = session.connection()
-    return sorted(connection.scalars(_KEEP_NEW[connection.dialect.name], rows))
+    return sorted(connection.scalars(_KEEP_NEW, rows))

@@ -5,13 +5,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine, insert, select
 from sqlalchemy.orm import Session
 
-from winback.database.tables import SourceWatermark
+from winback.database.bulk import on_conflict
+from winback.database.tables import SourceWatermark, table_of
 from winback.errors import ConfigError, SourceError
 from winback.settings import Settings
 from winback.sources.config import Files, SourceConfig
@@ -20,7 +21,7 @@ from winback.sources.files import FilesSource
 from winback.sources.protocol import Mark, Part, Progress, Reading, Slice, Source
 from winback.sources.purchase_rows import PurchaseForm
 from winback.sources.sql import SqlSource
-from winback.sources.staging import INSERTS, one_pull_at_a_time, pulling_connection
+from winback.sources.staging import one_pull_at_a_time, pulling_connection
 from winback.sources.taking_customers import TakingCustomers
 from winback.sources.taking_purchases import Taken, Taking
 from winback.sources.waiting import WAITING_NAMES, Waiting, any_waiting
@@ -31,6 +32,13 @@ __all__ = ["Progress", "PullCounts", "Reading", "pull_each", "pull_sources"]
 logger = logging.getLogger(__name__)
 
 _PARTS: Final[tuple[Part, ...]] = ("customers", "purchases")
+_KEEP_MARK: Final = on_conflict(
+    insert(table_of(SourceWatermark)),
+    "source",
+    "part",
+    "path",
+    replaces=("size", "line", "fingerprint", "pulled_at"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,15 +295,13 @@ def _marks(connection: Connection, source: str, part: Part) -> Mapping[str, Mark
 
 
 def _keep_mark(connection: Connection, source: str, part: Part, *, path: str, mark: Mark) -> None:
-    insert = INSERTS[connection.dialect.name]
-    values: dict[str, Any] = {
+    kept = {
+        "source": source,
+        "part": part,
+        "path": path,
         "size": mark.size,
         "line": mark.line,
         "fingerprint": mark.fingerprint,
         "pulled_at": mark.pulled_at,
     }
-    connection.execute(
-        insert(SourceWatermark)
-        .values(source=source, part=part, path=path, **values)
-        .on_conflict_do_update(index_elements=["source", "part", "path"], set_=values)
-    )
+    connection.execute(_KEEP_MARK, kept)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from mmap import mmap
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -119,7 +120,8 @@ class MaybeSeen:
     """
 
     def __init__(self) -> None:
-        self._bits = bytearray(1 << (_FILTER_BITS - 3))
+        # Mapped, not allocated: a small slice then touches only the pages it needs.
+        self._bits = mmap(-1, 1 << (_FILTER_BITS - 3))
 
     def add(self, key: str) -> bool:
         """Note a key; True if it may have been noted before."""

@@ -24,12 +24,13 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from winback.customers.sums import purchase_sums, recompute_sums
-from winback.database.tables import Customer, Purchase, RejectedRow, SourceCustomer
+from winback.database.bulk import on_conflict
+from winback.database.tables import Customer, Purchase, RejectedRow, SourceCustomer, table_of
 from winback.sources import staging
 from winback.sources.protocol import Slice
 from winback.sources.purchase_rows import PurchaseForm, StagedRow
 from winback.sources.rejecting import Rejects
-from winback.sources.staging import BATCH, INSERTS, next_ids, small_sorts, staged
+from winback.sources.staging import BATCH, next_ids, small_sorts, staged
 from winback.sources.staging_purchases import stage_purchases
 from winback.sources.waiting import as_written
 
@@ -133,12 +134,10 @@ class Taking:
             )
             .where(true())
         )
-        statement = INSERTS[self.connection.dialect.name](Purchase).from_select(
+        statement = insert(table_of(Purchase)).from_select(
             ["source", "external_id", "customer_id", "first_seen_at", *filled], rows
         )
-        return self._count(
-            statement.on_conflict_do_nothing(index_elements=["source", "external_id"])
-        )
+        return self._count(on_conflict(statement, "source", "external_id"))
 
     def _count(self, statement: Any) -> int:
         # The count of an INSERT ... SELECT is kept only on request.

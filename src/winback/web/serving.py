@@ -61,7 +61,8 @@ class Serving:
             yield session
 
 
-def _serving(request: Request) -> Serving:
+async def _serving(request: Request) -> Serving:
+    # Async, though it awaits nothing: FastAPI sends other functions through a thread.
     serving: Serving = request.app.state.serving
     return serving
 
