@@ -4,6 +4,7 @@ import json
 import re
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated, Any, Final
 
 from babel import Locale, UnknownLocaleError
@@ -156,7 +157,7 @@ class Offer(Strict):
     def _gives(self, currency: str, locale: Locale) -> str:
         match self.kind:
             case OfferKind.PERCENT if self.percent is not None:
-                return f"{format_decimal(self.percent, locale=locale)}% off"
+                return f"{_number(self.percent, locale)}% off"
             case OfferKind.AMOUNT if self.amount is not None:
                 return f"{_money(self.amount, currency, locale)} off"
             case OfferKind.FREE_TRIAL:
@@ -164,11 +165,12 @@ class Offer(Strict):
             case OfferKind.EARLY_ACCESS:
                 return f"early access to {self.early_access}"
             case OfferKind.POINTS if self.points is not None:
-                return f"{format_decimal(self.points, locale=locale)} points"
+                return f"{_number(self.points, locale)} points"
             case _:
                 return self.gift or self.guarantee or ""
 
 
+@lru_cache(maxsize=512)
 def _locale(written: str | None) -> Locale:
     """Read ``en-GB``; British English where it is unknown."""
     try:
@@ -177,9 +179,15 @@ def _locale(written: str | None) -> Locale:
         return Locale("en", "GB")
 
 
+@lru_cache(maxsize=1024)
 def _money(amount: Decimal, currency: str, locale: Locale) -> str:
     """Write an amount as a person would: £20, and £20.50."""
     if amount != amount.to_integral_value():
         return format_currency(amount, currency, locale=locale)
     pattern = locale.currency_formats["standard"].pattern.replace(".00", "")
     return format_currency(amount, currency, pattern, locale=locale, currency_digits=False)
+
+
+@lru_cache(maxsize=1024)
+def _number(number: Decimal | int, locale: Locale) -> str:
+    return format_decimal(number, locale=locale)

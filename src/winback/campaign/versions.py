@@ -5,13 +5,13 @@ import json
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from winback.campaign.loading import plain_campaign
 from winback.campaign.schema import Campaign
-from winback.database.tables import CampaignVersion
+from winback.database.tables import CampaignVersion, table_of
 
 _CHECKED: Final[dict[str, Campaign]] = {}
 """Campaigns by the hash of their content: a few per year of a business."""
@@ -51,9 +51,9 @@ def campaign_of_version(session: Session, version_id: int) -> Campaign:
 
     Repeated calls for one version are cheap: the content is read and checked once.
     """
-    content_hash = session.scalars(
-        select(CampaignVersion.content_hash).where(CampaignVersion.id == version_id)
-    ).one()
+    # A plain statement does not write what the session still holds back.
+    session.flush()
+    content_hash = session.scalars(_CONTENT_HASH, {"version": version_id}).one()
     # By content, not by id: one process may have several databases, and ids can be rolled back.
     if (campaign := _CHECKED.get(content_hash)) is None:
         content = session.scalars(
@@ -61,3 +61,7 @@ def campaign_of_version(session: Session, version_id: int) -> Campaign:
         ).one()
         campaign = _CHECKED[content_hash] = Campaign.model_validate(content)
     return campaign
+
+
+_VERSIONS: Final = table_of(CampaignVersion).c
+_CONTENT_HASH: Final = select(_VERSIONS.content_hash).where(_VERSIONS.id == bindparam("version"))

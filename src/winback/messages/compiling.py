@@ -33,7 +33,8 @@ __all__ = [
 ]
 _UNSAVED = "winback.messages.unsaved"
 _COMPILED: dict[tuple[str, str, str], Compiled | tuple[Mistake, ...]] = {}
-_COMPILED_AT_MOST = 1000
+_KEPT_AT_MOST = 1000
+_LINTED: dict[tuple[object, ...], tuple[Mistake, ...]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +128,15 @@ def mistakes_of(shelf: Shelf, source: Source) -> tuple[Mistake, ...]:
     campaign = shelf.campaign(source.campaign)
     if campaign is None:
         return ()
-    places = positions_of(campaign, source.template, source.channel)
-    return tuple(lint(made, positions=places, facts=shelf.facts))
+    places = tuple(positions_of(campaign, source.template, source.channel))
+    # All that the rules look at: each day reads its files anew, and few of them have changed.
+    files = tuple(sorted(source.layout_files.items()))
+    key = (*_content_key(source), files, places, shelf.facts.model_dump_json())
+    if key not in _LINTED:
+        if len(_LINTED) > _KEPT_AT_MOST:
+            _LINTED.clear()
+        _LINTED[key] = tuple(lint(made, positions=places, facts=shelf.facts))
+    return _LINTED[key]
 
 
 def lint_shelf(shelf: Shelf) -> list[Mistake]:
@@ -260,12 +268,16 @@ def _as_published(row: TemplateVersion) -> PublishedTemplate:
 
 def _compiled(source: Source) -> Compiled | tuple[Mistake, ...]:
     """Give the compiled template or its mistakes of form; the same content compiles once."""
-    key = (source.shown_as, source.campaign, content_hash(source))
+    key = _content_key(source)
     if key not in _COMPILED:
-        if len(_COMPILED) > _COMPILED_AT_MOST:
+        if len(_COMPILED) > _KEPT_AT_MOST:
             _COMPILED.clear()
         try:
             _COMPILED[key] = compile_template(source)
         except FileMistakes as wrong:
             _COMPILED[key] = tuple(wrong.mistakes)
     return _COMPILED[key]
+
+
+def _content_key(source: Source) -> tuple[str, str, str]:
+    return (source.shown_as, source.campaign, content_hash(source))

@@ -83,7 +83,10 @@ def last_day(expires_at: datetime, zone: ZoneInfo) -> date:
 
 def clean_name(name: str | None) -> str:
     """Give a name fit for a greeting: one line, no control characters, not all in capitals."""
-    kept = "".join(" " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in name or "")
+    kept = name or ""
+    # What is printable has no control characters: nearly every name.
+    if not kept.isprintable():
+        kept = "".join(" " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in kept)
     kept = " ".join(kept.split())[:80]
     shouts = len(kept) > 1 and kept in (kept.upper(), kept.lower()) and kept.upper() != kept.lower()
     return kept.title() if shouts else kept

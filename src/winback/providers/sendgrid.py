@@ -99,7 +99,7 @@ def build_mail(message: OutgoingEmail) -> dict[str, Any]:
     # The package puts each new category in front.
     for category in reversed(message.categories):
         mail.add_category(Category(category))
-    mail.tracking_settings = _tracking()
+    mail.tracking_settings = _TRACKING
     payload: dict[str, Any] = mail.get()
     return payload
 
@@ -111,6 +111,10 @@ def _tracking() -> TrackingSettings:
     # We own List-Unsubscribe and the footer link (FACTS.md SG-37).
     settings.subscription_tracking = SubscriptionTracking(enable=False)
     return settings
+
+
+_TRACKING: Final = _tracking()
+"""The same for every mail: the package writes it out and changes nothing of it."""
 
 
 def _check(message: OutgoingEmail) -> None:
