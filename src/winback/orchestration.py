@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from prefect import Flow, get_run_logger, runtime
 from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
@@ -23,7 +24,7 @@ from prefect.logging.handlers import APILogHandler
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from winback.clock import local_date
+from winback.clock import local_date, read_as_of, ten_in_the_morning
 from winback.database.tables import StageRun
 from winback.day import Counts, Day
 from winback.house import open_day
@@ -82,16 +83,19 @@ async def opened_day(as_of: str | None) -> AsyncIterator[Day]:
 
 def run_name() -> str:
     """Name a run by its day and stage, e.g. ``send 2026-03-02``; never by a person."""
-    as_of = runtime.flow_run.get_parameters().get("as_of")
-    day = as_of[:10] if as_of else None
+    flow = str(runtime.flow_run.get_flow_name())
     present = _present.get()
     if present is not None:
-        day = local_date(present.now, present.business.zone).isoformat()
-    if day is None:
-        scheduled: datetime = runtime.flow_run.get_scheduled_start_time()
-        zone = load_settings(find_home()).business.zone
-        day = local_date(scheduled, zone).isoformat()
-    return f"{runtime.flow_run.get_flow_name()} {day}"
+        return name_of_run(flow, present.now, present.business.zone)
+    zone = load_settings(find_home()).business.zone
+    if as_of := runtime.flow_run.get_parameters().get("as_of"):
+        return name_of_run(flow, read_as_of(as_of, zone, ten_in_the_morning), zone)
+    return name_of_run(flow, runtime.flow_run.get_scheduled_start_time(), zone)
+
+
+def name_of_run(flow: str, instant: datetime, zone: ZoneInfo) -> str:
+    """Name a run by its flow and the business's local day."""
+    return f"{flow} {local_date(instant, zone)}"
 
 
 def is_overtaken(day: Day, stage: Stage) -> bool:
@@ -101,7 +105,12 @@ def is_overtaken(day: Day, stage: Stage) -> bool:
     computed from our own database, the first to run does all, and the rest have nothing to add.
     """
     scheduled: datetime | None = runtime.flow_run.get_scheduled_start_time()
-    if scheduled is None or day.now - scheduled < timedelta(minutes=10):
+    return scheduled is not None and was_done_since(day, stage, scheduled)
+
+
+def was_done_since(day: Day, stage: Stage, scheduled: datetime) -> bool:
+    """Say whether a run that was meant for long ago was done by a flow that began later."""
+    if day.now - scheduled < timedelta(minutes=10):
         return False
     with Session(day.business.engine) as session:
         latest = session.scalar(

@@ -1,0 +1,108 @@
+"""What a running winback is made of: the instant it stands at, and who its providers are."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from tests.shop import make_shop
+from winback import day
+from winback.clock import SetClock
+from winback.database.tables import Message
+from winback.errors import ConfigError
+from winback.house import open_business, open_day, open_sandbox
+from winback.states import MessageState
+
+TODAY = date(2026, 7, 1)
+"""In summer: London is an hour ahead of UTC."""
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    """Give a home folder with three lapsed customers."""
+    return make_shop(tmp_path / "shop", customers=3, lapsed_on=TODAY)
+
+
+def stood(home: Path, as_of: str, *, writes: bool, **environ: str) -> datetime:
+    """Give the instant at which a command stands."""
+    with open_business(as_of, writes=writes, home=home, environ=environ) as (_, now):
+        return now
+
+
+def go_live(home: Path) -> None:
+    """Set the mode of a home folder to live."""
+    path = home / "config" / "winback.yaml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("mode: sandbox", "mode: live"), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("as_of", "writes", "instant"),
+    [
+        ("2026-07-01", False, datetime(2026, 7, 1, 22, 59, 59, 999999, tzinfo=UTC)),
+        ("2026-07-01", True, datetime(2026, 7, 1, 9, tzinfo=UTC)),
+        ("2026-07-01T12:00", True, datetime(2026, 7, 1, 11, tzinfo=UTC)),
+        ("2026-07-01T12:00+05:00", False, datetime(2026, 7, 1, 7, tzinfo=UTC)),
+    ],
+)
+def test_as_of_is_read_in_the_business_zone(
+    shop: Path, as_of: str, instant: datetime, *, writes: bool
+) -> None:
+    """A bare date is the day's end to who reads, 10:00 to who writes; an offset wins."""
+    assert stood(shop, as_of, writes=writes) == instant
+
+
+def test_time_never_runs_backwards_for_who_writes(shop: Path) -> None:
+    """The last instant used is kept; who only reads may look at any day."""
+    stood(shop, "2026-07-01", writes=True)
+    stood(shop, "2026-07-01", writes=True)
+
+    with pytest.raises(ConfigError, match="does not run backwards"):
+        stood(shop, "2026-06-30", writes=True)
+    assert stood(shop, "2026-06-30", writes=False) < stood(shop, "2026-07-02", writes=True)
+
+
+def test_live_takes_another_time_only_on_loopback(shop: Path) -> None:
+    """Real people cannot be written to in another time; stand-ins can, reading always may."""
+    go_live(shop)
+
+    with pytest.raises(ConfigError, match="real people"):
+        stood(shop, "2026-07-01", writes=True)
+    assert stood(shop, "2026-07-01", writes=False)
+    local = {
+        "WINBACK_SENDGRID_URL": "http://127.0.0.1:9",
+        "WINBACK_TWILIO_URL": "http://localhost:9",
+    }
+    assert stood(shop, "2026-07-01", writes=True, **local)
+
+
+def test_a_given_provider_wins_over_its_stand_in(shop: Path) -> None:
+    """One URL given, one not: the first is used with its own key, the other is lent."""
+    given = "http://127.0.0.1:9"
+    with open_business("2026-07-01", writes=True, home=shop, environ={}) as (business, now):
+        mine = replace(business.environment, sendgrid_url=given)
+        with open_sandbox(replace(business, environment=mine), SetClock(now)) as sandboxed:
+            environment = sandboxed.business.environment
+
+    assert (environment.sendgrid_url, environment.sendgrid_api_key) == (given, None)
+    assert environment.twilio_url is not None
+    assert environment.twilio_url.startswith("http://127.0.0.1:")
+    assert environment.twilio_account_sid
+    assert environment.twilio_auth_tokens
+
+
+async def test_a_day_in_the_sandbox_sends_and_hears(shop: Path) -> None:
+    """The stand-ins take what is sent, and their news arrives through the receiver."""
+    async with open_day("2026-07-01", home=shop) as today:
+        await day.pull(today)
+        enrolled = await day.detect(today)
+        sent = await day.send(today)
+        await day.respond(today)
+        with Session(today.business.engine) as session:
+            states = session.scalars(select(Message.state)).all()
+
+    assert sent["accepted"] == enrolled["enrolled"] - enrolled["held_out"]
+    assert states == [MessageState.DELIVERED] * sent["accepted"]
