@@ -4,9 +4,11 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from sqlalchemy import literal, select
 from sqlalchemy.orm import Session
 
 from winback.customers.identity import address_hash
+from winback.customers.suppression import address_suppressed_condition
 from winback.database.tables import (
     CampaignVersion,
     Consent,
@@ -179,3 +181,9 @@ def add_message(
     session.add(message)
     session.flush()
     return message
+
+
+def is_address_suppressed(session: Session, hashed: str, channel: Channel) -> bool:
+    """Ask the condition that planning and claiming ask, for one address."""
+    condition = address_suppressed_condition(literal(hashed), channel)
+    return bool(session.scalar(select(condition)))

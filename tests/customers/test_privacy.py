@@ -15,10 +15,11 @@ from tests.customers.people import (
     add_point,
     add_purchase,
     add_source,
+    is_address_suppressed,
 )
 from winback.customers.identity import address_hash
 from winback.customers.privacy import erase_customer, export_customer, suppress_customer
-from winback.customers.suppression import is_address_suppressed, is_suppressed
+from winback.customers.suppression import is_suppressed
 from winback.database.history import record_decision
 from winback.database.tables import (
     Case,

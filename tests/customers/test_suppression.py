@@ -5,12 +5,17 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from tests.customers.people import SECRET, add_consent, add_customer, add_point
+from tests.customers.people import (
+    SECRET,
+    add_consent,
+    add_customer,
+    add_point,
+    is_address_suppressed,
+)
 from winback.customers.consent import contactable_condition, record_consent, writable_point
 from winback.customers.identity import address_hash
 from winback.customers.merging import merge_customers
 from winback.customers.suppression import (
-    is_address_suppressed,
     is_suppressed,
     suppress,
     suppressed_condition,

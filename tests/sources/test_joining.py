@@ -7,11 +7,11 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from tests.customers.people import add_enrollment
+from tests.customers.people import add_enrollment, is_address_suppressed
 from tests.sources.shops import SECRET, Shop, settings
 from winback.customers.consent import record_consent
 from winback.customers.privacy import erase_customer
-from winback.customers.suppression import is_address_suppressed, is_suppressed, suppress
+from winback.customers.suppression import is_suppressed, suppress
 from winback.database.tables import (
     Consent,
     ContactPoint,

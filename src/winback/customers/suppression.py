@@ -73,16 +73,6 @@ def is_suppressed(session: Session, customer_id: int, channel: Channel) -> bool:
     return found is not None
 
 
-def is_address_suppressed(session: Session, address_hash: str, channel: Channel) -> bool:
-    """Say whether an address must not be written to, whoever has it."""
-    found = session.scalar(
-        select(Suppression.id)
-        .where(Suppression.address_hash == address_hash, _covers(channel, Suppression))
-        .limit(1)
-    )
-    return found is not None
-
-
 def person_of(session: Session, customer_id: int) -> int:
     """Give the customer that a customer became by merging; itself where it was not merged."""
     merged_into = session.scalar(select(Customer.merged_into).where(Customer.id == customer_id))
