@@ -83,8 +83,9 @@ def test_what_is_queued_is_canceled(  # noqa: PLR0917 - fixtures and the row
     assert dict(rows)["sending"] is MessageState.SENDING
 
 
+@pytest.mark.parametrize("on_its_way", [MessageState.SENDING, MessageState.UNCONFIRMED])
 def test_an_ending_gives_unsent_codes_back(
-    session: Session, enrollment: Enrollment, now: datetime
+    session: Session, enrollment: Enrollment, now: datetime, on_its_way: MessageState
 ) -> None:
     """Reserved codes are free again, but the one that a message on its way carries (P6)."""
     unsent = add_voucher(session, enrollment.id)
@@ -95,7 +96,7 @@ def test_an_ending_gives_unsent_codes_back(
         enrollment.id,
         "comeback",
         now=now,
-        state=MessageState.SENDING,
+        state=on_its_way,
         voucher_id=carried,
     )
 

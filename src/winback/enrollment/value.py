@@ -125,14 +125,17 @@ def compute_threshold(
     place = place_of_threshold(buyers, share)
     if place is None:
         return None
-    line = session.scalars(
+    line: Decimal = session.scalars(
         select(spends.c.spend).order_by(spends.c.spend.desc()).offset(place - 1).limit(1)
     ).one()
     reached = session.scalar(select(func.count()).where(spends.c.spend >= line)) or 0
     if reached <= _MOST_BY_TIES * place:
         return line
     # A tie this long is no top: nobody of it is high, only who spent more.
-    return session.scalar(select(func.min(spends.c.spend)).where(spends.c.spend > line))
+    above: Decimal | None = session.scalar(
+        select(func.min(spends.c.spend)).where(spends.c.spend > line)
+    )
+    return above
 
 
 def _in_window(now: datetime, zone: ZoneInfo, currency: str) -> tuple[ColumnElement[bool], ...]:
