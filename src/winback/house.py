@@ -133,9 +133,7 @@ def open_sandbox(
         keys = _webhook_keys(lent)
 
         def app(_url: str) -> FastAPI:
-            return make_app(
-                within, webhook_keys=keys, clock=clock, applies_at_once=applies_at_once
-            )
+            return make_app(within, webhook_keys=keys, clock=clock, applies_at_once=applies_at_once)
 
         with receiving(app) as receiver:
             stand.deliver_to(receiver.url, business.settings.base_url)

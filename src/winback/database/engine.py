@@ -61,9 +61,7 @@ def make_engine(url: str) -> Engine:
     if parsed.database and parsed.database != ":memory:":
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
     # As many kept connections as the receiver has threads at work; opening one costs its pragmas.
-    engine = create_engine(
-        parsed, query_cache_size=_STATEMENTS, hide_parameters=True, pool_size=20
-    )
+    engine = create_engine(parsed, query_cache_size=_STATEMENTS, hide_parameters=True, pool_size=20)
 
     @event.listens_for(engine, "connect")
     def _on_connect(connection: sqlite3.Connection, _record: Any) -> None:
