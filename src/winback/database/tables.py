@@ -491,6 +491,12 @@ class Message(Table):
         Index("ix_messages_channel_claimed_at", "channel", "claimed_at"),
         Index("ix_messages_provider_message_id", "provider_message_id"),
         Index("ix_messages_address_hash", "address_hash"),
+        Index(
+            "ix_messages_look_at",
+            "look_at",
+            sqlite_where=text("look_at IS NOT NULL"),
+            postgresql_where=text("look_at IS NOT NULL"),
+        ),
     )
 
     id: Mapped[int] = _row_id()
@@ -510,6 +516,8 @@ class Message(Table):
     state: Mapped[MessageState] = mapped_column(Word(MessageState))
     reason: Mapped[str] = mapped_column(Text, default="")
     """Why it was skipped, canceled, failed, postponed or is in doubt."""
+    priority: Mapped[int] = mapped_column(default=1, server_default="1")
+    """The campaign's when it was queued: the lowest goes first when a cap or a limit is near."""
     queued_at: Mapped[datetime] = mapped_column(Utc)
     due_at: Mapped[datetime] = mapped_column(Utc)
     """Not before this instant; moved on by a postponement."""
@@ -518,6 +526,12 @@ class Message(Table):
     send_id: Mapped[str | None] = mapped_column(String(64), unique=True)
     """Ours, committed before the call, travels with the message."""
     claimed_at: Mapped[datetime | None] = mapped_column(Utc)
+    worker_id: Mapped[int | None] = mapped_column(RowId)
+    """The worker whose lease the claim stands under (FACTS.md DS-10); old workers are deleted."""
+    looks: Mapped[int] = mapped_column(default=0, server_default="0")
+    """How often evidence of a doubtful send was looked for at the provider (FACTS.md DS-6)."""
+    look_at: Mapped[datetime | None] = mapped_column(Utc)
+    """When to look next; None: not in doubt, or looked for the last time."""
     provider: Mapped[str | None] = mapped_column(String(32))
     provider_message_id: Mapped[str | None] = mapped_column(String(128))
     provider_code: Mapped[str | None] = mapped_column(String(32))
@@ -693,6 +707,113 @@ class Outcome(Table):
     computed_at: Mapped[datetime] = mapped_column(Utc)
 
 
+class Worker(Table):
+    """One process that sends, and its lease: alive as long as it beats (FACTS.md DS-10).
+
+    The clock of leases is the machine's, never an as-of instant.
+    """
+
+    __tablename__ = "workers"
+    __table_args__ = (
+        Index(
+            "ix_workers_alive",
+            "beat_at",
+            sqlite_where=text("ended_at IS NULL"),
+            postgresql_where=text("ended_at IS NULL"),
+        ),
+    )
+
+    id: Mapped[int] = _row_id()
+    place: Mapped[str] = mapped_column(String(128))
+    """The machine, or the container, in which ``pid`` means something."""
+    pid: Mapped[int]
+    started_at: Mapped[datetime] = mapped_column(Utc)
+    beat_at: Mapped[datetime] = mapped_column(Utc)
+    ended_at: Mapped[datetime | None] = mapped_column(Utc)
+    """When it ended, or when others found it dead: from then on it may call nobody."""
+
+
+class ChannelDay(Table):
+    """How many messages of a channel were claimed on one local day: what daily limits count."""
+
+    __tablename__ = "channel_days"
+
+    channel: Mapped[Channel] = mapped_column(Word(Channel), primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    """The business's local date."""
+    claimed: Mapped[int] = mapped_column(default=0)
+    """Claims less those given back to the queue."""
+    segments: Mapped[int] = mapped_column(default=0)
+    """Of texts; a brand's daily budget is counted in them (FACTS.md TW-19b)."""
+
+
+class Pace(Table):
+    """One token bucket, shared by all workers: when its next token is free."""
+
+    __tablename__ = "paces"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    """Provider and kind of sender, as twilio:long_code."""
+    free_at: Mapped[datetime] = mapped_column(Utc)
+    """The machine's clock; earlier than now: tokens have gathered."""
+
+
+class Pause(Table):
+    """A switch of ours that stops claims: all, one campaign, or one channel.
+
+    Appended; a row without ``resumed_at`` holds. No redeployment undoes it.
+    """
+
+    __tablename__ = "pauses"
+    __table_args__ = (
+        Index(
+            "uq_pauses_holding",
+            "scope",
+            "name",
+            "by",
+            unique=True,
+            sqlite_where=text("resumed_at IS NULL"),
+            postgresql_where=text("resumed_at IS NULL"),
+        ),
+    )
+
+    id: Mapped[int] = _row_id()
+    scope: Mapped[str] = mapped_column(String(16))
+    """``all``, ``campaign`` or ``channel``."""
+    name: Mapped[str] = mapped_column(String(64), default="")
+    """Of the campaign or the channel; empty for all."""
+    by: Mapped[str] = mapped_column(String(16))
+    """``operator``, or ``brake`` when rates of bounces or complaints went too high."""
+    why: Mapped[str] = mapped_column(Text, default="")
+    paused_at: Mapped[datetime] = mapped_column(Utc)
+    resumed_at: Mapped[datetime | None] = mapped_column(Utc)
+
+
+class Alert(Table):
+    """Something that the operator must know, told once and not again each run."""
+
+    __tablename__ = "alerts"
+    __table_args__ = (
+        Index(
+            "uq_alerts_standing",
+            "key",
+            unique=True,
+            sqlite_where=text("ended_at IS NULL"),
+            postgresql_where=text("ended_at IS NULL"),
+        ),
+    )
+
+    id: Mapped[int] = _row_id()
+    key: Mapped[str] = mapped_column(String(128))
+    """What makes it one alert, as ``brake:campaign:six-month``."""
+    text: Mapped[str] = mapped_column(Text)
+    """One sentence; ids and counts, nobody's name or address."""
+    raised_at: Mapped[datetime] = mapped_column(Utc)
+    told_at: Mapped[datetime | None] = mapped_column(Utc)
+    """When a target took it; None: tried again at the next run."""
+    ended_at: Mapped[datetime | None] = mapped_column(Utc)
+
+
 class ChannelPause(Table):
     """A channel that stands still because an account or a sender was refused at the call."""
 
@@ -703,6 +824,8 @@ class ChannelPause(Table):
     paused_at: Mapped[datetime] = mapped_column(Utc)
     try_again_at: Mapped[datetime] = mapped_column(Utc)
     """When one send run may try again by itself."""
+    strikes: Mapped[int] = mapped_column(default=1, server_default="1")
+    """How often in a row it was closed: each time it stays closed for longer."""
 
 
 class StageRun(Table):
@@ -718,3 +841,5 @@ class StageRun(Table):
     ended_at: Mapped[datetime | None] = mapped_column(Utc)
     by: Mapped[str] = mapped_column(String(8))
     counts: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
+    error: Mapped[str] = mapped_column(String(64), default="", server_default="")
+    """The kind of exception that ended it early; empty when it went to its end."""
