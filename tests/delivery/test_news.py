@@ -59,6 +59,21 @@ def test_late_evidence_settles_a_doubt_and_sends_nothing(shop: Shop) -> None:
     assert shop.passages(one) == {"concern": "accepted"}
 
 
+def test_a_wait_counts_from_the_acceptance_not_from_the_run_that_hears_of_it(shop: Shop) -> None:
+    """The check-in comes five days after the concern was accepted, however late we learn of it."""
+    shop.mail.answer = lambda _: Unclear("the reply was lost")
+    one = shop.enroll()
+    accepted_on = shop.now.date()
+    shop.send()
+    tell(shop, shop.messages(one)[0].id, K.ACCEPTED)
+
+    shop.now += 2 * DAY
+    shop.send()
+
+    row = shop.enrollment(one)
+    assert (row.next_step, row.due_on) == ("check-in", accepted_on + 5 * DAY)
+
+
 def test_evidence_after_a_day_changes_the_row_and_not_the_way(shop: Shop) -> None:
     """A doubt that was passed after a day is repaired later; nothing goes twice (P1)."""
     shop.mail.answer = lambda _: Unclear("the reply was lost")

@@ -1,5 +1,6 @@
 """A small shop for the tests: customers, purchases, campaigns and enrollments, made by hand."""
 
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any
@@ -10,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from winback.campaign.schema import Campaign
 from winback.campaign.versions import keep_version
-from winback.clock import at_local
+from winback.clock import at_local, local_date
 from winback.database.tables import (
     Consent,
     ContactPoint,
@@ -21,6 +22,8 @@ from winback.database.tables import (
     SourceCustomer,
     Voucher,
 )
+from winback.enrollment.passing import Done, pass_steps
+from winback.enrollment.timeline import StepEnd
 from winback.settings import BusinessSettings, EmailSender, SenderSettings, Settings
 from winback.states import (
     Arm,
@@ -205,6 +208,30 @@ def add_enrollment(
         )
         .returning(Enrollment.id)
     ).scalar_one()
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """An instant in London, as a run stands at it."""
+
+    now: datetime
+    zone: ZoneInfo = LONDON
+    currency: str = "GBP"
+    campaigns: dict[int, Campaign] = field(default_factory=dict)
+
+    @property
+    def today(self) -> date:
+        """London's date."""
+        return local_date(self.now, self.zone)
+
+
+def pass_step(
+    session: Session, enrollment_id: int, step: str, how: StepEnd, *, now: datetime, why: str = ""
+) -> None:
+    """Pass one step of one enrollment; the session's objects are read anew afterwards."""
+    session.flush()
+    pass_steps(session, Standing(now), [Done(enrollment_id, step, how, why)])
+    session.expire_all()
 
 
 def add_message(

@@ -10,19 +10,21 @@ from sqlalchemy.orm import Session
 
 from tests.enrollment.shop import (
     LONDON,
+    Standing,
     add_customer,
     add_enrollment,
     add_message,
     add_voucher,
     make_campaign,
+    pass_step,
 )
 from winback.clock import day_start
 from winback.database.tables import Decision, Enrollment, Message, StepPassage
+from winback.enrollment.passing import Done, pass_steps
 from winback.enrollment.progress import (
     end_rests,
     go_to,
     hand_over,
-    pass_step,
     resume,
     sleep,
     speed_up_after_click,
@@ -64,23 +66,73 @@ def test_an_accepted_step_starts_the_wait_of_the_next(
     """``wait`` counts local days from the day the step before was accepted."""
     late = now.replace(hour=23, minute=30) + timedelta(days=30)  # BST from 29 March
 
-    assert pass_step(session, enrollment.id, "concern", StepEnd.ACCEPTED, now=late, zone=LONDON)
+    pass_step(session, enrollment.id, "concern", StepEnd.ACCEPTED, now=late)
 
     assert _cursor(enrollment) == ("check-in", date(2026, 4, 7))
 
 
 def test_a_step_is_passed_once(session: Session, enrollment: Enrollment, now: datetime) -> None:
     """A repeat changes nothing, whatever it says."""
-    pass_step(session, enrollment.id, "concern", StepEnd.ACCEPTED, now=now, zone=LONDON)
+    pass_step(session, enrollment.id, "concern", StepEnd.ACCEPTED, now=now)
     cursor = _cursor(enrollment)
 
-    again = pass_step(
-        session, enrollment.id, "concern", StepEnd.FAILED, now=now, zone=LONDON, why="x"
-    )
+    pass_step(session, enrollment.id, "concern", StepEnd.FAILED, now=now, why="x")
 
-    assert not again
     assert _cursor(enrollment) == cursor
     assert _passages(session) == [("concern", "accepted")]
+
+
+def test_a_wait_counts_from_when_the_step_was_done(
+    session: Session, enrollment: Enrollment, now: datetime
+) -> None:
+    """However late a run comes by; what fell due meanwhile is due today, not before."""
+    other = add_enrollment(
+        session, add_customer(session, [date(2025, 9, 1)]), make_campaign(), now=now
+    )
+    done = [
+        Done(enrollment.id, "concern", StepEnd.ACCEPTED, at=now - timedelta(days=2)),
+        Done(other, "concern", StepEnd.ACCEPTED, at=now - timedelta(days=20)),
+    ]
+
+    pass_steps(session, Standing(now), done)
+    session.expire_all()
+
+    assert _cursor(enrollment) == ("check-in", TODAY + timedelta(days=3))
+    assert _cursor(session.get_one(Enrollment, other)) == ("check-in", TODAY)
+
+
+def test_who_is_handed_over_moves_on_without_a_day(
+    session: Session, enrollment: Enrollment, now: datetime
+) -> None:
+    """An acceptance that was on its way when the reply came sets no day: automation waits."""
+    hand_over(session, enrollment.id, now=now, why="a written reply")
+
+    pass_step(session, enrollment.id, "concern", StepEnd.ACCEPTED, now=now)
+
+    assert _cursor(enrollment) == ("check-in", None)
+
+
+@pytest.mark.parametrize(
+    ("step", "then"),
+    [
+        ("concern", ("check-in", date(2026, 6, 1))),
+        ("farewell", (None, date(2026, 6, 15))),
+    ],
+)
+def test_who_sleeps_keeps_the_waking_day(  # noqa: PLR0917 - fixtures and the row
+    session: Session,
+    enrollment: Enrollment,
+    now: datetime,
+    step: str,
+    then: tuple[str | None, date],
+) -> None:
+    """The claim came before the wish to wait, which holds; the rest follows the waking."""
+    _at(session, enrollment, next_step=step)
+    sleep(session, enrollment.id, until=date(2026, 6, 1), now=now, zone=LONDON, why="not now")
+
+    pass_step(session, enrollment.id, step, StepEnd.ACCEPTED, now=now)
+
+    assert _cursor(enrollment) == then
 
 
 def test_a_reminder_follows_the_voucher(
@@ -91,7 +143,7 @@ def test_a_reminder_follows_the_voucher(
     expires_at = day_start(TODAY + timedelta(days=22), LONDON)
     add_voucher(session, enrollment.id, state=VoucherState.ISSUED, expires_at=expires_at)
 
-    pass_step(session, enrollment.id, "voucher", StepEnd.ACCEPTED, now=now, zone=LONDON)
+    pass_step(session, enrollment.id, "voucher", StepEnd.ACCEPTED, now=now)
 
     assert _cursor(enrollment) == ("reminder", TODAY + timedelta(days=21 - 4))
 
@@ -108,7 +160,6 @@ def test_passed_steps_add_no_wait_and_say_why(
         "voucher",
         StepEnd.PASSED,
         now=now,
-        zone=LONDON,
         why="no codes are left",
     )
 
@@ -129,9 +180,7 @@ def test_an_enrollment_keeps_its_value_for_only_if(
     """``value`` is what it was at enrollment, whatever the customer spent since."""
     _at(session, enrollment, next_step="reminder", value="high")
 
-    pass_step(
-        session, enrollment.id, "reminder", StepEnd.STALE, now=now, zone=LONDON, why="too late"
-    )
+    pass_step(session, enrollment.id, "reminder", StepEnd.STALE, now=now, why="too late")
 
     assert _cursor(enrollment) == ("comeback", TODAY + timedelta(days=10))
 
@@ -141,7 +190,7 @@ def test_after_the_last_step_comes_the_rest_then_exhaustion(
 ) -> None:
     """``rest`` counts from the day the last step was done."""
     _at(session, enrollment, next_step="farewell")
-    pass_step(session, enrollment.id, "farewell", StepEnd.ACCEPTED, now=now, zone=LONDON)
+    pass_step(session, enrollment.id, "farewell", StepEnd.ACCEPTED, now=now)
     assert _cursor(enrollment) == (None, TODAY + timedelta(days=14))
 
     early = end_rests(session, now=now + timedelta(days=13), zone=LONDON)
@@ -156,7 +205,7 @@ def test_go_to_jumps_forward_for_good(
     session: Session, enrollment: Enrollment, now: datetime
 ) -> None:
     """Due tomorrow at the soonest; steps between are passed, their messages canceled."""
-    pass_step(session, enrollment.id, "concern", StepEnd.ACCEPTED, now=now, zone=LONDON)
+    pass_step(session, enrollment.id, "concern", StepEnd.ACCEPTED, now=now)
     message = add_message(session, enrollment.id, "check-in", now=now)
 
     assert go_to(session, enrollment.id, "voucher", now=now, zone=LONDON, why="price")
@@ -194,7 +243,7 @@ def test_a_message_being_sent_is_not_passed_by_a_jump(
     add_message(session, enrollment.id, "concern", now=now, state=MessageState.SENDING)
     go_to(session, enrollment.id, "voucher", now=now, zone=LONDON, why="price")
 
-    assert pass_step(session, enrollment.id, "concern", StepEnd.ACCEPTED, now=now, zone=LONDON)
+    pass_step(session, enrollment.id, "concern", StepEnd.ACCEPTED, now=now)
 
     assert _cursor(enrollment) == ("voucher", TODAY + timedelta(days=1))
     assert _passages(session) == [("check-in", "passed"), ("concern", "accepted")]
@@ -272,7 +321,6 @@ def test_after_a_hard_time_offers_wait_for_kindness(
         "farewell",
         StepEnd.ACCEPTED,
         now=datetime.fromisoformat("2026-06-02T08:00Z"),
-        zone=LONDON,
     )
     assert not enrollment.is_gentle
 
@@ -282,12 +330,10 @@ def test_late_evidence_ends_gentleness(
 ) -> None:
     """A step left unconfirmed that turns out accepted is the kind word that was needed."""
     _at(session, enrollment, is_gentle=True)
-    pass_step(
-        session, enrollment.id, "concern", StepEnd.UNCONFIRMED, now=now, zone=LONDON, why="24 h"
-    )
+    pass_step(session, enrollment.id, "concern", StepEnd.UNCONFIRMED, now=now, why="24 h")
     assert enrollment.is_gentle
 
-    pass_step(session, enrollment.id, "concern", StepEnd.ACCEPTED, now=now, zone=LONDON)
+    pass_step(session, enrollment.id, "concern", StepEnd.ACCEPTED, now=now)
 
     assert not enrollment.is_gentle
 
@@ -311,7 +357,7 @@ def test_resuming_says_why_it_cannot(
     session: Session, enrollment: Enrollment, now: datetime
 ) -> None:
     """An associate is told, and nothing changes."""
-    pass_step(session, enrollment.id, "concern", StepEnd.ACCEPTED, now=now, zone=LONDON)
+    pass_step(session, enrollment.id, "concern", StepEnd.ACCEPTED, now=now)
     assert why_not_resume(session, enrollment.id, None, now=now, zone=LONDON) == (
         "the enrollment is active, not handed over"
     )
@@ -328,7 +374,7 @@ def test_a_click_brings_the_next_step_forward(
     session: Session, enrollment: Enrollment, now: datetime
 ) -> None:
     """One day after the click if that is sooner, and never later."""
-    pass_step(session, enrollment.id, "concern", StepEnd.ACCEPTED, now=now, zone=LONDON)
+    pass_step(session, enrollment.id, "concern", StepEnd.ACCEPTED, now=now)
 
     assert speed_up_after_click(session, enrollment.id, clicked_at=now, now=now, zone=LONDON)
     later = now + timedelta(days=3)

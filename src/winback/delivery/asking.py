@@ -11,14 +11,14 @@ from sqlalchemy.orm import Session
 from winback.campaign.schema import PURCHASE, Answer, Campaign, Step
 from winback.clock import day_start
 from winback.database.tables import ChannelPause, Message, Voucher
-from winback.delivery.conditions import Holds, conditions_of
 from winback.delivery.gate import Allow, GateInput, Hold, Verdict, decide
 from winback.delivery.limits import cap_opens_at, days_to_full, warm_up_limit
 from winback.delivery.looking import Point, Sight, look, look_at_traffic
 from winback.delivery.planning import channel_input
-from winback.delivery.run import Run, campaigns_of
+from winback.delivery.run import Run
 from winback.delivery.whereabouts import find_whereabouts, hours_for
 from winback.delivery.windows import Opening, next_opening, tomorrow_start, week_hours
+from winback.enrollment.conditions import Holds, campaigns_of, conditions_of
 from winback.states import Channel, Mode, VoucherState
 from winback.vouchers.reserving import NotExported, RunOut, UsedUp
 

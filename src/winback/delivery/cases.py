@@ -14,9 +14,9 @@ from winback.delivery.composing import (
     vouchers_by_id,
 )
 from winback.delivery.looking import Sight, look
-from winback.delivery.passing import Done
 from winback.delivery.planning import Plan
 from winback.delivery.run import Run
+from winback.enrollment.passing import Done
 from winback.enrollment.timeline import StepEnd
 from winback.errors import TemplateError
 from winback.messages.compiling import published_variants

@@ -20,9 +20,10 @@ from winback.delivery.asking import Asked, Unavailable, ask_all, see_people, see
 from winback.delivery.composing import Claimed
 from winback.delivery.falling import skip_messages
 from winback.delivery.gate import Allow, Hold, Never, Postpone
-from winback.delivery.run import Run, campaigns_of
+from winback.delivery.run import Run
 from winback.delivery.taking import LiveTemplates, Ready, take, template_for
 from winback.delivery.windows import tomorrow_start
+from winback.enrollment.conditions import campaigns_of
 from winback.errors import TemplateError
 from winback.states import Channel, MessageState
 from winback.vouchers.reserving import reserve

@@ -14,8 +14,8 @@ from sqlalchemy.orm import Session
 from winback.database.history import record_moves
 from winback.database.tables import Enrollment, Message, StepPassage, table_of
 from winback.delivery.machine import MessageEvent, move
-from winback.delivery.passing import Done, pass_steps
 from winback.delivery.run import Run
+from winback.enrollment.passing import Done, pass_steps
 from winback.enrollment.timeline import StepEnd
 from winback.states import EnrollmentState, MessageState
 
@@ -27,6 +27,7 @@ GIVES_UP_AFTER: Final = timedelta(hours=24)
 
 _WHY_DEAD: Final = "the worker died before it could note the result"
 _WHY_PASSED: Final = "unconfirmed for 24 hours"
+_WHY_FAILED: Final = "the provider could not deliver it"
 
 
 def settle_doubts(session: Session, run: Run) -> int:
@@ -65,22 +66,25 @@ _GIVEN_UP: Final = (
 
 
 def pass_proven(session: Session, run: Run) -> None:
-    """Pass the steps of messages that late news proved to have been accepted or failed."""
+    """Pass the steps of messages that late news proved to have been accepted or failed.
+
+    The next step's wait counts from when that was, not from when this run hears of it.
+    """
     proven = session.execute(_PROVEN, {"today": run.today}).all()
     pass_steps(
         session,
         run,
         [
-            Done(id_, step, StepEnd.FAILED, "the provider could not deliver it")
+            Done(id_, step, StepEnd.FAILED, _WHY_FAILED, settled_at)
             if state is MessageState.FAILED
-            else Done(id_, step, StepEnd.ACCEPTED)
-            for id_, step, state in proven
+            else Done(id_, step, StepEnd.ACCEPTED, at=accepted_at)
+            for id_, step, state, accepted_at, settled_at in proven
         ],
     )
 
 
 _PROVEN: Final = (
-    select(Enrollment.id, Message.step, Message.state)
+    select(Enrollment.id, Message.step, Message.state, Message.accepted_at, Message.settled_at)
     .join(Message, Message.enrollment_id == Enrollment.id)
     .where(
         Enrollment.state == EnrollmentState.ACTIVE,

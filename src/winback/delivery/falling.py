@@ -20,10 +20,11 @@ from winback.delivery.asking import Asked
 from winback.delivery.gate import WRITTEN_TO, Never
 from winback.delivery.looking import look
 from winback.delivery.machine import MessageEvent, move
-from winback.delivery.passing import Done, pass_steps
 from winback.delivery.planning import channels_for
 from winback.delivery.queueing import queue_messages
-from winback.delivery.run import Run, campaigns_of
+from winback.delivery.run import Run
+from winback.enrollment.conditions import campaigns_of
+from winback.enrollment.passing import Done, pass_steps
 from winback.enrollment.timeline import StepEnd
 from winback.states import Channel, EnrollmentState, MessageState
 

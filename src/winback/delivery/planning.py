@@ -17,10 +17,10 @@ from sqlalchemy.orm import Session
 from winback.campaign.schema import Answer, Campaign, Step
 from winback.clock import day_start
 from winback.database.tables import Enrollment, Message, Voucher
-from winback.delivery.conditions import Holds, conditions_of
 from winback.delivery.gate import WRITTEN_TO, GateInput, Never, decide
 from winback.delivery.looking import OTHER, Sight, look
-from winback.delivery.run import Run, campaigns_of
+from winback.delivery.run import Run
+from winback.enrollment.conditions import Holds, campaigns_of, conditions_of
 from winback.enrollment.timeline import StepEnd
 from winback.states import Channel, EnrollmentState, MessageState, VoucherState
 

@@ -15,12 +15,12 @@ from winback.database.history import record_decisions
 from winback.database.tables import Decision, Message
 from winback.delivery.cases import open_cases
 from winback.delivery.gate import WRITTEN_TO
-from winback.delivery.passing import Done, pass_steps
 from winback.delivery.planning import Plan, due_ids, plan_batch
 from winback.delivery.run import Run
 from winback.delivery.windows import tomorrow_start
 from winback.enrollment.machine import EnrollmentEvent
 from winback.enrollment.moving import move_all
+from winback.enrollment.passing import Done, pass_steps
 from winback.enrollment.progress import end_rests, wake_due
 from winback.enrollment.timeline import StepEnd
 from winback.states import MessageState

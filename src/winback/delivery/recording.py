@@ -23,11 +23,11 @@ from winback.database.tables import ChannelPause, Enrollment, Message, table_of
 from winback.delivery.composing import Claimed
 from winback.delivery.falling import Fallen, fall
 from winback.delivery.machine import IN_FLIGHT_OR_IN_DOUBT, SETTLED, MessageEvent, move
-from winback.delivery.passing import Done, pass_steps
 from winback.delivery.reaching import close_contact_point
 from winback.delivery.run import Run
 from winback.enrollment.machine import EnrollmentEvent
 from winback.enrollment.moving import move_all
+from winback.enrollment.passing import Done, pass_steps
 from winback.enrollment.timeline import StepEnd
 from winback.providers.outgoing import Accepted, Busy, Refused, Result, Unclear
 from winback.states import Channel, MessageState, SuppressionReason

@@ -1,6 +1,6 @@
 """What one run of the send path works with, made once and handed down."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
@@ -9,11 +9,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Engine
-from sqlalchemy.orm import Session
 
 from winback.business import Business
 from winback.campaign.schema import Campaign
-from winback.campaign.versions import campaign_of_version
 from winback.clock import local_date
 from winback.settings import Cap
 from winback.states import Channel, Mode
@@ -71,10 +69,3 @@ class Run:
     def sends(self, channel: Channel) -> bool:
         """Say whether the business sends on a channel at all."""
         return channel is not Channel.SMS or self.business.settings.sender.sms is not None
-
-
-def campaigns_of(session: Session, run: Run, version_ids: Iterable[int]) -> Mapping[int, Campaign]:
-    """Give the campaigns as they were when each enrollment began, by version id."""
-    for id_ in set(version_ids) - run.campaigns.keys():
-        run.campaigns[id_] = campaign_of_version(session, id_)
-    return run.campaigns

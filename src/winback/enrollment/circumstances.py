@@ -2,28 +2,24 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta
+from typing import Final
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import or_, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import insert, or_, select
 from sqlalchemy.orm import Session
 
 from winback.campaign.conditions import compile_condition
 from winback.clock import local_date
+from winback.database.bulk import on_conflict
 from winback.database.history import record_decision
-from winback.database.tables import Enrollment, Message, StepPassage, Voucher
+from winback.database.tables import Enrollment, Message, StepPassage, Voucher, table_of
 from winback.enrollment.facts import condition_facts
-from winback.enrollment.timeline import ARRIVED, Circumstances, Passed, StepEnd
+from winback.enrollment.timeline import Circumstances, Passed, StepEnd
 from winback.states import MessageState, VoucherState
 
 
 def circumstances_of(
-    session: Session,
-    row: Enrollment,
-    *,
-    now: datetime,
-    zone: ZoneInfo,
-    is_gentle: bool | None = None,
+    session: Session, row: Enrollment, *, now: datetime, zone: ZoneInfo
 ) -> Circumstances:
     """Give the circumstances of an enrollment; facts are read only when a condition asks."""
     known: dict[str, Mapping[str, object]] = {}
@@ -38,7 +34,7 @@ def circumstances_of(
     return Circumstances(
         holds=holds,
         last_days=_last_voucher_days(session, row.id, zone),
-        is_gentle=row.is_gentle if is_gentle is None else is_gentle,
+        is_gentle=row.is_gentle,
         done=frozenset(
             session.scalars(select(StepPassage.step).where(StepPassage.enrollment_id == row.id))
         ),
@@ -78,34 +74,24 @@ def steps_on_their_way(session: Session, enrollment_id: int) -> frozenset[str]:
     )
 
 
-def record_passage(
-    session: Session, row: Enrollment, passed: Passed, how: StepEnd, *, now: datetime
-) -> bool:
-    """Write how a step was got past, and why where nothing arrived; False when it was before."""
-    is_sqlite = session.get_bind().dialect.name == "sqlite"
-    new = session.execute(
-        (sqlite if is_sqlite else postgresql)
-        .insert(StepPassage)
-        .values(enrollment_id=row.id, step=passed.step, how=how, why=passed.why, at=now)
-        .on_conflict_do_nothing()
-        .returning(StepPassage.id)
-    ).all()
-    if new and how not in ARRIVED:
-        record_decision(
-            session,
-            row.customer_id,
-            what=how,
-            why=f"{passed.step}: {passed.why}",
-            at=now,
-            campaign=row.campaign,
-            enrollment_id=row.id,
-        )
-    return bool(new)
-
-
 def record_passed(
     session: Session, row: Enrollment, passed: Iterable[Passed], *, now: datetime
 ) -> None:
-    """Write down the steps that were passed at once."""
+    """Write down the steps that were passed at once, and why; one that had a passage keeps it."""
     for one in passed:
-        record_passage(session, row, one, StepEnd.PASSED, now=now)
+        how = StepEnd.PASSED.value
+        values = {"enrollment_id": row.id, "step": one.step, "how": how, "why": one.why, "at": now}
+        if session.connection().execute(_NEW_PASSAGE, values).all():
+            record_decision(
+                session,
+                row.customer_id,
+                what=how,
+                why=f"{one.step}: {one.why}",
+                at=now,
+                campaign=row.campaign,
+                enrollment_id=row.id,
+            )
+
+
+_PASSAGES: Final = table_of(StepPassage)
+_NEW_PASSAGE: Final = on_conflict(insert(_PASSAGES)).returning(_PASSAGES.c.id)

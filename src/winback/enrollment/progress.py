@@ -21,65 +21,20 @@ from winback.database.history import record_decision
 from winback.database.tables import Enrollment, Message
 from winback.enrollment.circumstances import (
     circumstances_of,
-    record_passage,
     record_passed,
     steps_on_their_way,
 )
 from winback.enrollment.machine import EnrollmentEvent
 from winback.enrollment.moving import cancel_queued, move, move_all
 from winback.enrollment.timeline import (
-    ARRIVED,
     ONE_DAY,
     Next,
     Passed,
-    StepEnd,
     after_click,
     due_from,
     may_go_to,
-    next_due,
 )
 from winback.states import EnrollmentState
-
-_ON_THE_TIMELINE = (EnrollmentState.ACTIVE, EnrollmentState.HANDED_OVER)
-
-
-def pass_step(
-    session: Session,
-    enrollment_id: int,
-    step: str,
-    how: StepEnd,
-    *,
-    now: datetime,
-    zone: ZoneInfo,
-    why: str = "",
-    campaign: Campaign | None = None,
-) -> bool:
-    """Record how a step was got past, for good, and set what comes next and when.
-
-    Called when its message was accepted, skipped, failed, dropped as stale or left unconfirmed
-    for 24 hours, when its case was opened, and when it is passed without a message; ``why`` is
-    needed for all but the first. Writes the decision for every end by which nothing arrived.
-    Safe to repeat: a step has one passage, and the cursor moves only from that step. An
-    enrollment that is handed over moves on without a due day; one asleep keeps its waking day.
-    False when the step had been passed before.
-    """
-    row = _enrollment(session, enrollment_id)
-    campaign = campaign or campaign_of_version(session, row.campaign_version_id)
-    ends_gentleness = how in ARRIVED and campaign.step(step).offer is None
-    if row.is_gentle and ends_gentleness:
-        # Also when a step that was left unconfirmed turns out to have been accepted.
-        _set(session, row, is_gentle=False)
-    if not record_passage(session, row, Passed(step, why), how, now=now):
-        return False
-    if row.state not in _ON_THE_TIMELINE or row.next_step != step:
-        return True
-    given = circumstances_of(
-        session, row, now=now, zone=zone, is_gentle=row.is_gentle and not ends_gentleness
-    )
-    following = next_due(campaign, step, done_on=local_date(now, zone), given=given)
-    record_passed(session, row, following.passed, now=now)
-    _set(session, row, next_step=following.step, due_on=_due_day(row, campaign, following))
-    return True
 
 
 def go_to(
@@ -276,15 +231,6 @@ def _set(session: Session, row: Enrollment, **changes: Any) -> bool:
         .returning(Enrollment.id)
     ).all()
     return bool(done)
-
-
-def _due_day(row: Enrollment, campaign: Campaign, following: Next) -> date | None:
-    if row.state is EnrollmentState.HANDED_OVER:
-        return None
-    if not row.is_asleep or row.due_on is None:
-        return following.due_on
-    # Accepted while asleep: the claim came before the wish to wait, which still holds.
-    return row.due_on if following.step is not None else campaign.rest.after(row.due_on)
 
 
 def _reach(

@@ -1,13 +1,14 @@
-"""Pass steps of many enrollments at once: the bulk twin of ``enrollment.progress.pass_step``.
+"""Pass steps of many enrollments at once: how the cursor moves on from a step that is done.
 
-The decision is the same pure ``timeline``; here it is asked for a whole batch with a handful of
-queries, since every accepted message passes a step.
+``timeline`` says what comes next; here it is asked for a whole batch with a handful of queries,
+since every accepted message passes a step.
 """
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import BindParameter, Row, bindparam, insert, select, update
@@ -17,9 +18,8 @@ from winback.campaign.schema import Campaign
 from winback.clock import local_date
 from winback.database.history import record_decisions
 from winback.database.tables import Enrollment, StepPassage, Voucher, table_of
-from winback.delivery.conditions import Holds, conditions_of
-from winback.delivery.run import Run, campaigns_of
 from winback.enrollment.circumstances import last_day
+from winback.enrollment.conditions import Standpoint, campaigns_of, conditions_of
 from winback.enrollment.timeline import ARRIVED, Circumstances, Next, StepEnd, next_due
 from winback.states import EnrollmentState, VoucherState
 
@@ -47,10 +47,14 @@ class _Writes:
     cursors: list[dict[str, Any]]
 
 
-def pass_steps(session: Session, run: Run, done: Sequence[Done]) -> None:
+def pass_steps(session: Session, run: Standpoint, done: Sequence[Done]) -> None:
     """Record how steps were got past, for good, and set what comes next and when.
 
-    Safe to repeat: a step has one passage, and a cursor moves only from that step.
+    Called when messages were accepted, skipped, failed, dropped as stale or left unconfirmed for
+    24 hours, when cases were opened, and for what is passed without a message. Writes the decision
+    for every end by which nothing arrived. Safe to repeat: a step has one passage, and a cursor
+    moves only from that step. Who is handed over moves on without a due day; who sleeps keeps the
+    waking day.
     """
     for batch in _one_per_enrollment(done):
         _pass_batch(session, run, batch)
@@ -65,7 +69,7 @@ def _one_per_enrollment(done: Sequence[Done]) -> Iterator[dict[int, Done]]:
         waiting = later
 
 
-def _pass_batch(session: Session, run: Run, batch: dict[int, Done]) -> None:
+def _pass_batch(session: Session, run: Standpoint, batch: dict[int, Done]) -> None:
     rows = _enrollments(session, list(batch))
     campaigns = campaigns_of(session, run, (row.campaign_version_id for row in rows))
     passages = _passages(session, list(batch))
@@ -73,8 +77,8 @@ def _pass_batch(session: Session, run: Run, batch: dict[int, Done]) -> None:
     holds = conditions_of(session, run, rows)
     writes = _Writes([], [], [])
     for row in rows:
-        one = batch[row.id]
-        campaign = campaigns[row.campaign_version_id]
+        one, campaign = batch[row.id], campaigns[row.campaign_version_id]
+        # Also when a step that was left unconfirmed turns out to have been accepted.
         ends_gentleness = (
             row.is_gentle and one.how in ARRIVED and campaign.step(one.step).offer is None
         )
@@ -83,21 +87,15 @@ def _pass_batch(session: Session, run: Run, batch: dict[int, Done]) -> None:
             done_at = one.at or run.now
             _note(writes, run, row, (one.step, one.how, one.why), at=done_at)
             if row.state in _ON_THE_TIMELINE and row.next_step == one.step:
-                given = _circumstances(
-                    row,
-                    holds=holds,
+                given = Circumstances(
+                    holds=partial(holds, row),
                     last_days=days[row.id],
                     is_gentle=row.is_gentle and not ends_gentleness,
                     done=passages[row.id],
                 )
-                following = next_due(
-                    campaign, one.step, done_on=local_date(done_at, run.zone), given=given
-                )
-                # What fell due before anybody noticed is due today: its freshness begins now.
-                following = replace(following, due_on=max(following.due_on, run.today))
+                following = _following(campaign, one.step, run, done_at=done_at, given=given)
                 for passed in following.passed:
-                    end = (passed.step, StepEnd.PASSED, passed.why)
-                    _note(writes, run, row, end, at=run.now)
+                    _note(writes, run, row, (passed.step, StepEnd.PASSED, passed.why), at=run.now)
         if following is not None or ends_gentleness:
             writes.cursors.append(
                 _cursor(row, campaign, following, ends_gentleness=ends_gentleness)
@@ -105,12 +103,12 @@ def _pass_batch(session: Session, run: Run, batch: dict[int, Done]) -> None:
     _write(session, writes)
 
 
-def _circumstances(
-    row: Row[Any], *, holds: Holds, last_days: dict[str, date], is_gentle: bool, done: set[str]
-) -> Circumstances:
-    return Circumstances(
-        holds=lambda text: holds(row, text), last_days=last_days, is_gentle=is_gentle, done=done
-    )
+def _following(
+    campaign: Campaign, step: str, run: Standpoint, *, done_at: datetime, given: Circumstances
+) -> Next:
+    following = next_due(campaign, step, done_on=local_date(done_at, run.zone), given=given)
+    # What fell due before anybody noticed is due today: its freshness begins now.
+    return replace(following, due_on=max(following.due_on, run.today))
 
 
 def _cursor(
@@ -138,7 +136,7 @@ def _due_day(row: Row[Any], campaign: Campaign, following: Next) -> date | None:
 
 
 def _note(
-    writes: _Writes, run: Run, row: Row[Any], end: tuple[str, StepEnd, str], *, at: datetime
+    writes: _Writes, run: Standpoint, row: Row[Any], end: tuple[str, StepEnd, str], *, at: datetime
 ) -> None:
     step, how, why = end
     writes.passages.append(
@@ -218,7 +216,9 @@ _PASSED: Final = select(StepPassage.enrollment_id, StepPassage.step).where(
 )
 
 
-def _voucher_days(session: Session, ids: list[int], run: Run) -> defaultdict[int, dict[str, date]]:
+def _voucher_days(
+    session: Session, ids: list[int], run: Standpoint
+) -> defaultdict[int, dict[str, date]]:
     found: defaultdict[int, dict[str, date]] = defaultdict(dict)
     for enrollment_id, offer, expires_at in session.execute(_ISSUED, {"ids": ids}):
         if enrollment_id is None or expires_at is None:
