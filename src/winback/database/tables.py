@@ -727,6 +727,8 @@ class Worker(Table):
     place: Mapped[str] = mapped_column(String(128))
     """The machine, or the container, in which ``pid`` means something."""
     pid: Mapped[int]
+    born: Mapped[str] = mapped_column(String(32), default="", server_default="")
+    """When the process began, as its machine counts it: tells two with the same pid apart."""
     started_at: Mapped[datetime] = mapped_column(Utc)
     beat_at: Mapped[datetime] = mapped_column(Utc)
     ended_at: Mapped[datetime | None] = mapped_column(Utc)

@@ -83,6 +83,7 @@ def upgrade() -> None:
         ),
         sa.Column("place", sa.String(length=128), nullable=False),
         sa.Column("pid", sa.Integer(), nullable=False),
+        sa.Column("born", sa.String(length=32), server_default="", nullable=False),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("beat_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
