@@ -21,6 +21,7 @@ from winback.database.tables import StageRun, table_of
 from winback.delivery.sending import send_due
 from winback.enrollment.detecting import detect as detect_lapses
 from winback.enrollment.moving import close_windows
+from winback.failpoints import calling, committing
 from winback.outcomes.measuring import measure as measure_outcomes
 from winback.providers.outgoing import Sender
 from winback.responses.applying import respond as respond_to_events
@@ -115,7 +116,7 @@ async def measure(day: Day) -> Counts:
     """Close windows that are over and bring outcomes up to date; safe to repeat."""
     business = day.business
     with _recorded(day, Stage.MEASURE) as counts:
-        with Session(business.engine) as session, session.begin():
+        with Session(business.engine) as session, committing(session.begin(), "measure.close"):
             close_windows(session, now=day.now)
             release_ended(session, day.now)
         measured = measure_outcomes(business.engine, settings=business.settings, now=day.now)
@@ -149,13 +150,14 @@ async def beat(day: Day) -> bool:
     if url is None:
         return False
     try:
-        async with (
-            aiohttp.ClientSession(
-                timeout=aiohttp.ClientTimeout(total=_HEARTBEAT_SECONDS)
-            ) as client,
-            client.get(url) as answer,
-        ):
-            return answer.ok
+        with calling("heartbeat"):
+            async with (
+                aiohttp.ClientSession(
+                    timeout=aiohttp.ClientTimeout(total=_HEARTBEAT_SECONDS)
+                ) as client,
+                client.get(url) as answer,
+            ):
+                return answer.ok
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
         logger.warning("the heartbeat was not heard: %s", type(error).__name__)
         return False
@@ -172,9 +174,9 @@ def _recorded(day: Day, stage: Stage) -> Iterator[Counts]:
         "by": day.by,
         "counts": {},
     }
-    with day.business.engine.begin() as connection:
+    with committing(day.business.engine.begin(), "run.begin") as connection:
         run_id = connection.execute(_BEGIN_RUN, begun).scalar_one()
     yield counts
     ended = {"run_id": run_id, "ended_at": day.clock.now(), "counts": dict(counts)}
-    with day.business.engine.begin() as connection:
+    with committing(day.business.engine.begin(), "run.end") as connection:
         connection.execute(_END_RUN, ended)

@@ -32,6 +32,7 @@ from winback.database.engine import open_database
 from winback.database.tables import Installation
 from winback.day import Day
 from winback.errors import ConfigError
+from winback.failpoints import committing
 from winback.messages.shelf import load_shelf
 from winback.providers.registry import open_senders
 from winback.sandbox.stand_ins import Sandbox, stand_ins
@@ -182,7 +183,7 @@ def _instant(
 
 
 def _never_backwards(engine: Engine, now: datetime) -> None:
-    with Session(engine) as session, session.begin():
+    with Session(engine) as session, committing(session.begin(), "start.as_of"):
         moved = session.scalar(
             update(Installation)
             .where(or_(Installation.latest_as_of.is_(None), Installation.latest_as_of <= now))

@@ -94,10 +94,16 @@ def _export(
 
     from sqlalchemy.orm import Session
 
+    from winback.failpoints import committing
     from winback.vouchers.exporting import export_codes
     from winback.vouchers.stock import fill
 
-    with opened(as_of, writes=True) as (business, now), Session(business.engine) as session:
+    with (
+        opened(as_of, writes=True) as (business, now),
+        Session(business.engine) as session,
+        # Committed last: only what was written down is marked as known to the shop, and sent.
+        committing(session.begin(), "voucher.export"),
+    ):
         _known(business, campaign, offer)
         for one in business.campaigns:
             fill(
@@ -118,8 +124,6 @@ def _export(
                 campaign=campaign,
                 offer=offer,
             )
-        # Only now: what is marked as known to the shop may be sent.
-        session.commit()
     sys.stderr.write(f"{count:,} codes exported\n")
 
 
@@ -137,13 +141,14 @@ def _import(
     """
     from sqlalchemy.orm import Session
 
+    from winback.failpoints import committing
     from winback.vouchers.making import import_codes
     from winback.vouchers.stock import read_pool
 
     with opened(as_of, writes=True) as (business, now):
         _known(business, campaign, offer)
         codes = list(read_pool(file, shown_as=str(file)))
-        with Session(business.engine) as session, session.begin():
+        with Session(business.engine) as session, committing(session.begin(), "voucher.import"):
             new = import_codes(session, campaign, offer, codes, now=now)
     if as_json:
         print_json({"read": len(codes), "added": new, "known": len(codes) - new})

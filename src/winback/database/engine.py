@@ -28,6 +28,7 @@ from sqlalchemy.orm import Session
 
 from winback.database.tables import Installation
 from winback.errors import ConfigError, SchemaError
+from winback.failpoints import committing
 from winback.states import Mode
 
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
@@ -151,7 +152,7 @@ def upgrade(engine: Engine) -> None:
 
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
-    with engine.begin() as connection:
+    with committing(engine.begin(), "start.upgrade") as connection:
         if engine.dialect.name == "postgresql":
             connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7716321)")
         config.attributes["connection"] = connection
@@ -171,7 +172,7 @@ def _revision(engine: Engine) -> str | None:
 
 
 def _belong(engine: Engine, mode: Mode, now: datetime) -> None:
-    with Session(engine) as session, session.begin():
+    with Session(engine) as session, committing(session.begin(), "start.belong"):
         installation = session.get(Installation, 1)
         if installation is None:
             session.execute(

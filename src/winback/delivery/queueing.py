@@ -23,6 +23,7 @@ from winback.enrollment.moving import move_all
 from winback.enrollment.passing import Done, pass_steps
 from winback.enrollment.progress import end_rests, wake_due
 from winback.enrollment.timeline import StepEnd
+from winback.failpoints import committing
 from winback.states import MessageState
 from winback.vouchers.reserving import NotExported, RunOut, UsedUp, reserve_many
 from winback.vouchers.stock import fill
@@ -46,7 +47,7 @@ class Queued:
 def queue_due(run: Run) -> Queued:
     """Plan and queue everything that is due today; safe to repeat, and by two at once."""
     engine, done = run.business.engine, Queued()
-    with Session(engine) as session, session.begin():
+    with Session(engine) as session, committing(session.begin(), "queue.wake"):
         wake_due(session, now=run.now, zone=run.zone)
         end_rests(session, now=run.now, zone=run.zone)
     seen: set[tuple[int, str | None]] = set()
@@ -59,7 +60,7 @@ def queue_due(run: Run) -> Queued:
         _fill_stocks(run, {step for _, step in fresh})
         seen.update(fresh)
         for ids in _batches([id_ for id_, _ in fresh]):
-            with Session(engine) as session, session.begin():
+            with Session(engine) as session, committing(session.begin(), "queue.plan"):
                 _carry_out(session, run, plan_batch(session, run, ids), done)
 
 
@@ -69,7 +70,10 @@ def _fill_stocks(run: Run, steps: Collection[str | None]) -> None:
     for campaign in business.campaigns:
         if any(one.step in steps and one.offer is not None for one in campaign.steps):
             home = business.environment.home
-            with Session(business.engine) as session, session.begin():
+            with (
+                Session(business.engine) as session,
+                committing(session.begin(), "queue.stock"),
+            ):
                 fill(session, campaign, now=run.now, rng=run.rng, home=home)
 
 

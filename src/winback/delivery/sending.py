@@ -25,6 +25,7 @@ from winback.delivery.queueing import queue_due
 from winback.delivery.recording import PAUSE, Called, back_off, record_results
 from winback.delivery.run import Run
 from winback.errors import TemplateError
+from winback.failpoints import committing
 from winback.providers.outgoing import Accepted, Busy, Refused, Result, Sender, Unclear
 from winback.states import Channel, MessageState
 
@@ -78,7 +79,7 @@ async def send_due(
     A message whose call did not end clearly becomes ``unconfirmed`` and is not sent again.
     """
     counts = SendCounts()
-    with Session(business.engine) as session, session.begin():
+    with Session(business.engine) as session, committing(session.begin(), "send.settle"):
         providers = {channel: sender.name for channel, sender in senders.items()}
         run = Run(business, now, rng, providers, salt_of(session))
         counts.unconfirmed = settle_doubts(session, run)
@@ -109,7 +110,10 @@ async def _send_all(flow: _Flow, ids: Sequence[int], counts: SendCounts, *, in_f
             # that comes meanwhile is seen by the next claim.
             while len(flow.calls) > in_flight - size:
                 await _collect(flow)
-            with Session(flow.run.business.engine) as session, session.begin():
+            with (
+                Session(flow.run.business.engine) as session,
+                committing(session.begin(), "send.claim"),
+            ):
                 claims = claim(session, flow.run, chunk, resting=flow.resting)
             counts.postponed += claims.postponed
             counts.skipped += claims.skipped
@@ -197,7 +201,10 @@ def _record(flow: _Flow, counts: SendCounts) -> None:
     ended, flow.ended = flow.ended, []
     if not ended:
         return
-    with Session(flow.run.business.engine) as session, session.begin():
+    with (
+        Session(flow.run.business.engine) as session,
+        committing(session.begin(), "send.record"),
+    ):
         record_results(session, flow.run, ended)
     for one in ended:
         match one.result:

@@ -20,6 +20,7 @@ from winback.enrollment.eligibility import Judged, judge_lapsed
 from winback.enrollment.entering import Candidate, enroll
 from winback.enrollment.refusing import store_refusals
 from winback.enrollment.value import set_threshold, spends_of
+from winback.failpoints import committing
 from winback.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ def _detect_one(
     engine: Engine, campaign: Campaign, *, settings: Settings, now: datetime
 ) -> DetectCounts:
     zone, currency = settings.business.zone, settings.business.currency
-    with Session(engine) as session, session.begin():
+    with Session(engine) as session, committing(session.begin(), "detect.version"):
         version_id = keep_version(session, campaign, now)
         set_threshold(session, share=settings.value.high, now=now, zone=zone, currency=currency)
     best: list[Candidate] = []
@@ -80,7 +81,7 @@ def _detect_one(
             best.sort(key=lambda one: one.rank)
             # Being cut is no refusal: the others compete again tomorrow.
             del best[campaign.audience.daily_limit :]
-    with Session(engine) as session, session.begin():
+    with Session(engine) as session, committing(session.begin(), "detect.enroll"):
         enrolled, held_out = enroll(session, campaign, version_id, best, settings=settings, now=now)
     return DetectCounts(enrolled, held_out, refused)
 
@@ -91,5 +92,5 @@ def _refuse(
     refused = [one for one in batch if one.reason is not None]
     if not refused:
         return 0
-    with Session(engine) as session, session.begin():
+    with Session(engine) as session, committing(session.begin(), "detect.refuse"):
         return store_refusals(session, campaign.campaign, version_id, refused, now=now)

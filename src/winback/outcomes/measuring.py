@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from winback.campaign.versions import campaign_of_version
 from winback.clock import to_utc
 from winback.database.tables import Enrollment, Installation, Outcome
+from winback.failpoints import committing
 from winback.outcomes import queries
 from winback.outcomes.rule import Bought, Redeemed, Result, Sent, Window, result_of
 from winback.settings import Settings
@@ -60,7 +61,7 @@ def measure(engine: Engine, *, settings: Settings, now: datetime) -> MeasureCoun
         ids = _changed_since(session, _read_mark(session), seen)
     looked_at = changed = closed = 0
     for start in range(0, len(ids), _CHUNK):
-        with Session(engine) as session, session.begin():
+        with Session(engine) as session, committing(session.begin(), "measure.part"):
             part = _measure_part(session, ids[start : start + _CHUNK], settings, now=now)
         looked_at, changed, closed = (
             looked_at + part.looked_at,
@@ -68,7 +69,7 @@ def measure(engine: Engine, *, settings: Settings, now: datetime) -> MeasureCoun
             closed + part.closed,
         )
     mark = asdict(seen) | {"as_of": seen.as_of.isoformat()}
-    with engine.begin() as connection:
+    with committing(engine.begin(), "measure.mark") as connection:
         connection.execute(queries.SET_MARK, {"mark": mark})
     logger.info("measured: looked at %d, changed %d, closed %d", looked_at, changed, closed)
     return MeasureCounts(looked_at, changed, closed)

@@ -27,6 +27,7 @@ from sendgrid.helpers.mail import (
 )
 
 from winback.clock import Clock
+from winback.failpoints import calling
 from winback.providers.outgoing import (
     Accepted,
     Busy,
@@ -182,9 +183,10 @@ class SendGridSender:
         except NotSendable as error:
             return Refused("not_sendable", str(error), "message")
         try:
-            answer = await self._transport.request(
-                "POST", self._url, headers=self._headers, body=body
-            )
+            with calling("sendgrid"):
+                answer = await self._transport.request(
+                    "POST", self._url, headers=self._headers, body=body
+                )
         except NotSent as error:
             return Busy(reason=f"no connection: {error}")
         except ReplyLost as error:

@@ -17,6 +17,7 @@ from twilio.http.response import Response
 from twilio.rest import Client
 
 from winback.clock import Clock
+from winback.failpoints import calling
 from winback.providers.outgoing import (
     Accepted,
     Busy,
@@ -173,9 +174,10 @@ class TwilioSender:
         except UnicodeEncodeError:
             return Refused("not_sendable", "not valid Unicode", "message")
         try:
-            answer = await self._transport.request(
-                request.method, request.url, headers=request.headers, body=body
-            )
+            with calling("twilio"):
+                answer = await self._transport.request(
+                    request.method, request.url, headers=request.headers, body=body
+                )
         except NotSent as error:
             return Busy(reason=f"no connection: {error}")
         except ReplyLost as error:

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from winback.business import Business
 from winback.database.tables import Event, table_of
+from winback.failpoints import committing
 from winback.responses.acting import act
 from winback.responses.common import apply_common
 from winback.responses.hand import Hand, RespondCounts
@@ -33,7 +34,7 @@ _LONGEST_ERROR: Final = 500
 def respond(business: Business, now: datetime) -> RespondCounts:
     """Sweep: waiting events, then purchases and redemptions that are new. Safe to repeat."""
     counts = apply_events(business, now)
-    with Session(business.engine) as session, session.begin():
+    with Session(business.engine) as session, committing(session.begin(), "respond.purchases"):
         hand = Hand(session, business, now)
         follow_purchases(hand)
         return counts + hand.counted()
@@ -46,7 +47,7 @@ def apply_events(
     counts = RespondCounts()
     after = 0
     while True:
-        with Session(business.engine) as session, session.begin():
+        with Session(business.engine) as session, committing(session.begin(), "respond.events"):
             hand = Hand(session, business, now)
             last = _apply_batch(hand, ids, after)
             counts += hand.counted()

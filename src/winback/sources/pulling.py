@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from winback.database.bulk import on_conflict
 from winback.database.tables import SourceWatermark, table_of
 from winback.errors import ConfigError, SourceError
+from winback.failpoints import committing
 from winback.settings import Settings
 from winback.sources.config import Files, SourceConfig
 from winback.sources.customer_rows import CustomerForm
@@ -159,7 +160,10 @@ class _Pull:
     def _part(self, part: Part, refused: list[str]) -> PullCounts:
         """Pull one part in one transaction: rows, sums and watermarks together."""
         counts = PullCounts()
-        with pulling_connection(self._engine) as connection, connection.begin():
+        with (
+            pulling_connection(self._engine) as connection,
+            committing(connection.begin(), "pull.part"),
+        ):
             one_pull_at_a_time(connection)
             marks = _marks(connection, self._source.name, part)
             if part == "purchases" and any_waiting(connection, self._source.name):

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 
 from winback.business import Business
 from winback.clock import Clock
+from winback.failpoints import committing
 from winback.web.applying import Applying
 from winback.web.page import Pages
 
@@ -57,7 +58,7 @@ class Serving:
     @contextmanager
     def writing(self) -> Iterator[Session]:
         """Give a session that is committed at the end."""
-        with Session(self.business.engine) as session, session.begin():
+        with Session(self.business.engine) as session, committing(session.begin(), "web.keep"):
             yield session
 
 
