@@ -98,6 +98,58 @@ def upgrade() -> None:
             postgresql_where=sa.text("ended_at IS NULL"),
         )
 
+    op.create_table(
+        "detections",
+        sa.Column("campaign", sa.String(length=64), nullable=False),
+        sa.Column(
+            "campaign_version_id",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            nullable=False,
+        ),
+        sa.Column("lapsed_until", sa.Date(), nullable=False),
+        sa.Column("changed_until", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["campaign_version_id"],
+            ["campaign_versions.id"],
+            name=op.f("fk_detections_campaign_version_id"),
+        ),
+        sa.PrimaryKeyConstraint("campaign", name=op.f("pk_detections")),
+    )
+    op.create_table(
+        "waiting",
+        sa.Column("campaign", sa.String(length=64), nullable=False),
+        sa.Column(
+            "customer_id",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=False,
+            nullable=False,
+        ),
+        sa.Column("lapsed_on", sa.Date(), nullable=False),
+        sa.Column(
+            "campaign_version_id",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            nullable=False,
+        ),
+        sa.Column("spend", sa.BigInteger(), nullable=False),
+        sa.Column("ranks_until", sa.Date(), nullable=True),
+        sa.Column("customer_changed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["campaign_version_id"],
+            ["campaign_versions.id"],
+            name=op.f("fk_waiting_campaign_version_id"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["customer_id"], ["customers.id"], name=op.f("fk_waiting_customer_id")
+        ),
+        sa.PrimaryKeyConstraint("campaign", "customer_id", name=op.f("pk_waiting")),
+    )
+    with op.batch_alter_table("waiting", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_waiting_campaign_ranks_until", ["campaign", "ranks_until"], unique=False
+        )
+        batch_op.create_index("ix_waiting_customer_id", ["customer_id"], unique=False)
+        batch_op.create_index("ix_waiting_turn", ["campaign", "spend", "lapsed_on"], unique=False)
+
     with op.batch_alter_table("channel_pauses", schema=None) as batch_op:
         batch_op.add_column(sa.Column("strikes", sa.Integer(), server_default="1", nullable=False))
 
@@ -118,15 +170,39 @@ def upgrade() -> None:
             postgresql_where=sa.text("look_at IS NOT NULL"),
         )
 
+    with op.batch_alter_table("refusals", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_refusals_campaign_look_again_on", ["campaign", "look_again_on"], unique=False
+        )
+
     with op.batch_alter_table("stage_runs", schema=None) as batch_op:
         batch_op.add_column(
             sa.Column("error", sa.String(length=64), server_default="", nullable=False)
         )
 
+    with op.batch_alter_table("vouchers", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_vouchers_reserved",
+            ["enrollment_id"],
+            unique=False,
+            sqlite_where=sa.text("state = 'reserved'"),
+            postgresql_where=sa.text("state = 'reserved'"),
+        )
+
 
 def downgrade() -> None:
+    with op.batch_alter_table("vouchers", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix_vouchers_reserved",
+            sqlite_where=sa.text("state = 'reserved'"),
+            postgresql_where=sa.text("state = 'reserved'"),
+        )
+
     with op.batch_alter_table("stage_runs", schema=None) as batch_op:
         batch_op.drop_column("error")
+
+    with op.batch_alter_table("refusals", schema=None) as batch_op:
+        batch_op.drop_index("ix_refusals_campaign_look_again_on")
 
     with op.batch_alter_table("messages", schema=None) as batch_op:
         batch_op.drop_index(
@@ -142,6 +218,13 @@ def downgrade() -> None:
     with op.batch_alter_table("channel_pauses", schema=None) as batch_op:
         batch_op.drop_column("strikes")
 
+    with op.batch_alter_table("waiting", schema=None) as batch_op:
+        batch_op.drop_index("ix_waiting_turn")
+        batch_op.drop_index("ix_waiting_customer_id")
+        batch_op.drop_index("ix_waiting_campaign_ranks_until")
+
+    op.drop_table("waiting")
+    op.drop_table("detections")
     with op.batch_alter_table("workers", schema=None) as batch_op:
         batch_op.drop_index(
             "ix_workers_alive",
