@@ -10,8 +10,9 @@ from sqlalchemy import Engine
 
 from winback.campaign.loading import Facts
 from winback.campaign.schema import Campaign
+from winback.environment import Environment
 from winback.messages.shelf import Shelf
-from winback.settings import Environment, Settings
+from winback.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,12 +31,13 @@ from winback.dashboard import answers
 from winback.database.engine import open_database
 from winback.database.tables import Installation
 from winback.day import Day
+from winback.environment import Environment, read_environment
 from winback.errors import ConfigError
 from winback.failpoints import committing
 from winback.messages.shelf import load_shelf
 from winback.providers.registry import open_senders
 from winback.sandbox.stand_ins import Sandbox, stand_ins
-from winback.settings import Environment, Settings, load_settings, read_environment
+from winback.settings import Settings, load_settings
 from winback.states import Mode
 from winback.web.app import make_app
 from winback.web.receiver import receiving, server_config
@@ -87,7 +88,7 @@ async def open_day(
         if as_of is not None:
             clock = SetClock(now)
         deliver_news = None
-        if business.settings.mode is Mode.SANDBOX and not _has_urls(business.environment):
+        if business.settings.mode is Mode.SANDBOX and not business.environment.has_both_urls:
             sandboxed = stack.enter_context(open_sandbox(business, clock))
             business, deliver_news = sandboxed.business, sandboxed.deliver_news
         senders = await stack.enter_async_context(
@@ -162,10 +163,6 @@ def _webhook_keys(environment: Environment) -> WebhookKeys:
         sendgrid_parse=environment.sendgrid_parse_keys,
         twilio_tokens=tuple(token.get_secret_value() for token in environment.twilio_auth_tokens),
     )
-
-
-def _has_urls(environment: Environment) -> bool:
-    return environment.sendgrid_url is not None and environment.twilio_url is not None
 
 
 def _instant(

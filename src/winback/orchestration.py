@@ -27,11 +27,12 @@ from sqlalchemy.orm import Session
 from winback.clock import local_date, read_as_of, ten_in_the_morning
 from winback.database.tables import StageRun
 from winback.day import Counts, Day
+from winback.environment import find_home
 from winback.house import open_day
 from winback.logs import redact_logs
 from winback.outcomes.artifacts import artifact_pages
 from winback.outcomes.report import build_report
-from winback.settings import find_home, load_settings
+from winback.settings import load_settings
 from winback.shipped import shipped
 from winback.states import Stage
 

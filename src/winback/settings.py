@@ -1,25 +1,20 @@
-"""The settings of one installation: ``config/winback.yaml`` and the environment.
+"""The settings of one installation: ``config/winback.yaml``, checked.
 
-Loaded once, at the top, and handed down as small values. Secrets come from the environment only
-and print masked.
+Loaded once, at the top, and handed down as small values; secrets come from ``environment.py``.
 """
 
-import os
 import re
-import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import time
 from decimal import Decimal
 from difflib import get_close_matches
 from functools import cache
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from winback.errors import ConfigError
 from winback.states import Mode
@@ -306,71 +301,6 @@ class Settings(Strict):
         return self.public_url.rstrip("/")
 
 
-@dataclass(frozen=True, slots=True)
-class Environment:
-    """What the environment says; secrets are masked when printed."""
-
-    home: Path
-    database_url: str
-    secret: SecretStr
-    sendgrid_api_key: SecretStr | None
-    twilio_account_sid: str | None
-    twilio_auth_tokens: tuple[SecretStr, ...]
-    sendgrid_webhook_keys: tuple[str, ...]
-    sendgrid_parse_keys: tuple[str, ...]
-    sendgrid_url: str | None
-    twilio_url: str | None
-    prefect_api_url: str | None
-
-    @property
-    def var(self) -> Path:
-        """The folder of everything that winback itself writes."""
-        return self.home / "var"
-
-    @property
-    def is_loopback(self) -> bool:
-        """Say whether both providers' URLs are given and lead to this machine."""
-        return all(
-            url is not None and _is_loopback(url) for url in (self.sendgrid_url, self.twilio_url)
-        )
-
-
-def _is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        # A name that only begins like ours, as 127.0.0.1.example.com, is somebody else's.
-        return False
-
-
-def find_home(environ: Mapping[str, str] = os.environ, home: Path | None = None) -> Path:
-    """Give the folder with config/ and templates/: the given one, ``WINBACK_HOME``, else here."""
-    return (home or Path(environ.get("WINBACK_HOME") or ".")).resolve()
-
-
-def read_environment(
-    environ: Mapping[str, str] = os.environ, home: Path | None = None
-) -> Environment:
-    """Read the environment; makes ``var/`` and a kept secret where none is given."""
-    home = find_home(environ, home)
-    key = environ.get("SENDGRID_API_KEY")
-    return Environment(
-        home=home,
-        database_url=environ.get("WINBACK_DATABASE_URL")
-        or f"sqlite:///{home / 'var' / 'winback.db'}",
-        secret=SecretStr(environ.get("WINBACK_SECRET") or _kept_secret(home / "var")),
-        sendgrid_api_key=SecretStr(key) if key else None,
-        twilio_account_sid=environ.get("TWILIO_ACCOUNT_SID") or None,
-        twilio_auth_tokens=tuple(map(SecretStr, _listed(environ, "TWILIO_AUTH_TOKEN"))),
-        sendgrid_webhook_keys=_listed(environ, "SENDGRID_WEBHOOK_KEYS"),
-        sendgrid_parse_keys=_listed(environ, "SENDGRID_PARSE_KEYS"),
-        sendgrid_url=environ.get("WINBACK_SENDGRID_URL") or None,
-        twilio_url=environ.get("WINBACK_TWILIO_URL") or None,
-        prefect_api_url=environ.get("PREFECT_API_URL") or None,
-    )
-
-
 def load_settings(home: Path) -> Settings:
     """Read and check ``config/winback.yaml``; raises FileMistakes with every mistake."""
     path = home / "config" / "winback.yaml"
@@ -380,16 +310,3 @@ def load_settings(home: Path) -> Settings:
             "go to the folder that holds it or name it in WINBACK_HOME"
         )
     return load_file(path, Settings, shown_as="config/winback.yaml")
-
-
-def _listed(environ: Mapping[str, str], name: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in environ.get(name, "").split(",") if part.strip())
-
-
-def _kept_secret(var: Path) -> str:
-    path = var / "secret"
-    if not path.exists():
-        var.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_urlsafe(48), encoding="ascii")
-    return path.read_text(encoding="ascii").strip()

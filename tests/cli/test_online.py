@@ -6,7 +6,8 @@ import pytest
 from pytest_httpserver import HTTPServer
 
 from winback.cli.online import Part, Resolve, look_outside
-from winback.settings import load_settings, read_environment
+from winback.environment import read_environment
+from winback.settings import load_settings
 
 HERE = Path(__file__).parents[2]
 SID = "AC" + "0" * 32

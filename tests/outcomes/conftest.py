@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 from tests.outcomes.facts import CAMPAIGN, SETTINGS, World
 from winback.business import Business
 from winback.campaign.facts import Facts
+from winback.environment import Environment
 from winback.messages.shelf import Shelf
-from winback.settings import Environment
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.providers.examples import SERVICE, mail, text
+from winback.environment import Environment, read_environment
 from winback.errors import ConfigError, ProviderConfigError
 from winback.providers.allow_list import AllowListed
 from winback.providers.outgoing import (
@@ -18,15 +19,7 @@ from winback.providers.outgoing import (
     Result,
 )
 from winback.providers.registry import make_senders, open_senders
-from winback.settings import (
-    BusinessSettings,
-    EmailSender,
-    Environment,
-    SenderSettings,
-    Settings,
-    SmsSender,
-    read_environment,
-)
+from winback.settings import BusinessSettings, EmailSender, SenderSettings, Settings, SmsSender
 from winback.states import Channel, Mode
 
 KEYS = {

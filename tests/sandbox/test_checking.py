@@ -5,9 +5,9 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from winback.environment import read_environment
 from winback.providers.checking import check_credentials
 from winback.sandbox.stand_ins import Sandbox
-from winback.settings import read_environment
 
 
 async def test_right_keys_are_accepted(stand: Sandbox, tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ from pytest_httpserver import HTTPServer
 from tests.providers.examples import mail, text
 from tests.sandbox.receiver import PUBLIC_URL, KeepingReceiver
 from winback.clock import SetClock
+from winback.environment import read_environment
 from winback.providers.outgoing import Sender
 from winback.sandbox.faults import FaultPlan
 from winback.sandbox.stand_ins import MailEvent, Sandbox, TextEvent, stand_ins
-from winback.settings import read_environment
 from winback.states import EventKind, SuppressionReason
 
 

@@ -40,7 +40,8 @@ def register(app: typer.Typer) -> None:
         from winback.campaign.strip import make_strip
         from winback.campaign.strip import mermaid as as_mermaid
         from winback.clock import SystemClock, day_end, local_date, read_as_of
-        from winback.settings import find_home, load_settings
+        from winback.environment import find_home
+        from winback.settings import load_settings
 
         home: Path = find_home()
         settings = load_settings(home)

@@ -33,7 +33,7 @@ def register(app: typer.Typer) -> None:
 
         Example: winback check --online
         """
-        from winback.settings import find_home
+        from winback.environment import find_home
 
         home = find_home()
         mistakes, notices = _files(home)
@@ -110,7 +110,8 @@ def _clock_notices(home: Path, zone: str) -> list[str]:
 
 def _outside(home: Path) -> "list[Part]":
     from winback.cli.online import look_outside
-    from winback.settings import load_settings, read_environment
+    from winback.environment import read_environment
+    from winback.settings import load_settings
 
     return look_outside(load_settings(home), read_environment(home=home))
 

@@ -16,7 +16,7 @@ def register(app: typer.Typer) -> None:
         """
         from winback.database.engine import make_engine
         from winback.database.engine import upgrade as upgrade_schema
-        from winback.settings import read_environment
+        from winback.environment import read_environment
 
         engine = make_engine(read_environment().database_url)
         upgrade_schema(engine)

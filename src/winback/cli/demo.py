@@ -46,7 +46,7 @@ def demo() -> None:
     Example: winback demo
     """
     from winback.dashboard import free_port, start_dashboard, stop
-    from winback.settings import read_environment
+    from winback.environment import read_environment
 
     var = read_environment().var
     home = var / "demo"

@@ -15,8 +15,9 @@ from urllib.request import Request, urlopen
 import dns.exception
 import dns.resolver
 
+from winback.environment import Environment
 from winback.providers.checking import check_credentials
-from winback.settings import Environment, Settings
+from winback.settings import Settings
 
 _PATIENCE_SECONDS: Final = 10
 _SELECTORS: Final = ("s1", "s2")

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from winback.environment import Environment
 from winback.providers.transport import NotSent, ReplyLost, Transport
-from winback.settings import Environment
 
 _SENDGRID: Final = "https://api.sendgrid.com"
 _TWILIO: Final = "https://api.twilio.com"

@@ -9,10 +9,11 @@ from contextlib import asynccontextmanager
 from pydantic import SecretStr
 
 from winback.clock import Clock, SystemClock
+from winback.environment import Environment
 from winback.errors import ConfigError, ProviderConfigError
 from winback.providers.allow_list import AllowListed
 from winback.providers.outgoing import Outgoing, Result, Sender
-from winback.settings import Environment, Settings
+from winback.settings import Settings
 from winback.states import Channel, Mode
 
 Factory = Callable[[Environment, Clock], Sender]

@@ -21,13 +21,13 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from winback.clock import Clock, SystemClock
+from winback.environment import Environment
 from winback.sandbox import text_desk
 from winback.sandbox.credentials import Credentials, hexadecimal, letters, make_credentials
 from winback.sandbox.faults import FaultPlan
 from winback.sandbox.record import Mail, Record, Text
 from winback.sandbox.server import Desk
 from winback.sandbox.webhooks import TEXT_PATH, Courier, Receiver, path_of
-from winback.settings import Environment
 
 _WAIT_SECONDS: Final = 120
 _SENDER_NUMBER: Final = "+12025550100"
