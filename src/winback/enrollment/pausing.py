@@ -1,0 +1,241 @@
+"""Our own switch: pause all, one campaign or one channel, and go on later as if time had stood.
+
+It lives in the database, so that no redeployment undoes it. While a campaign stands still nobody
+enters it, nothing of it is planned or claimed, and its waits are frozen: going on moves every due
+day, and the day on which a queued message turns stale, by the time that was lost. Vouchers keep
+their expiry, which was promised, and so do reminders of it; sleepers keep the month they named.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import bindparam, insert, or_, select, update
+from sqlalchemy.orm import Session
+
+from winback.campaign.versions import campaign_of_version
+from winback.clock import local_date
+from winback.database.bulk import on_conflict
+from winback.database.tables import Enrollment, Message, Pause, table_of
+from winback.states import Channel, EnrollmentState, MessageState
+
+OPERATOR: Final = "operator"
+BRAKE: Final = "brake"
+
+
+class PauseScope(StrEnum):
+    """What a pause stops."""
+
+    ALL = "all"
+    CAMPAIGN = "campaign"
+    CHANNEL = "channel"
+
+
+@dataclass(frozen=True, slots=True)
+class Pauses:
+    """What stands still, each with the reason that was given."""
+
+    all: str | None = None
+    campaigns: dict[str, str] = field(default_factory=dict)
+    channels: dict[str, str] = field(default_factory=dict)
+
+    def stops_campaign(self, campaign: str) -> str | None:
+        """Say why nothing of a campaign happens; None where it goes on."""
+        return self.all if self.all is not None else self.campaigns.get(campaign)
+
+    def stops(self, campaign: str, channel: Channel) -> str | None:
+        """Say why no message of a campaign leaves on a channel; None where it may."""
+        whole = self.stops_campaign(campaign)
+        return whole if whole is not None else self.channels.get(channel)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A time of standing still: start inclusive; ``end`` None where it goes on."""
+
+    start: datetime
+    end: datetime | None
+
+
+def frozen_since(spans: Iterable[Span], now: datetime) -> datetime | None:
+    """Give since when the time without a gap before ``now`` was frozen; None where it was not.
+
+    Spans may overlap: what two pauses covered counts once.
+    """
+    since: datetime | None = None
+    for span in sorted(spans, key=lambda one: one.end or now, reverse=True):
+        end = min(span.end or now, now)
+        if end >= (since or now):
+            since = min(span.start, since or now)
+    return since if since is not None and since < now else None
+
+
+def standing_pauses(session: Session) -> Pauses:
+    """Read what stands still now."""
+    found = Pauses()
+    whole: str | None = None
+    for scope, name, why in session.execute(_STANDING):
+        said = why or "paused"
+        if scope == PauseScope.ALL:
+            whole = said
+        elif scope == PauseScope.CAMPAIGN:
+            found.campaigns[name] = said
+        else:
+            found.channels[name] = said
+    return Pauses(whole, found.campaigns, found.channels)
+
+
+_PAUSES: Final = table_of(Pause)
+_STANDING: Final = (
+    select(_PAUSES.c.scope, _PAUSES.c.name, _PAUSES.c.why)
+    .where(_PAUSES.c.resumed_at.is_(None))
+    .order_by(_PAUSES.c.id)
+)
+
+
+def pause(
+    session: Session, scope: PauseScope, name: str = "", *, by: str, why: str, now: datetime
+) -> bool:
+    """Let it stand still from now on; False where it does already. ``name`` is empty for all."""
+    values = {"scope": scope, "name": name, "by": by, "why": why, "paused_at": now}
+    return session.connection().execute(_PAUSE, values).rowcount == 1
+
+
+_PAUSE: Final = on_conflict(insert(_PAUSES))
+
+
+def resume(
+    session: Session, scope: PauseScope, name: str = "", *, now: datetime, zone: ZoneInfo
+) -> bool:
+    """Go on, whoever paused; False where nothing of that name stands still.
+
+    What another pause still holds stays frozen, and is moved when that one ends.
+    """
+    held = {"scope": scope, "name": name}
+    if not session.execute(_HELD, held).all():
+        return False
+    before = standing_pauses(session)
+    session.connection().execute(_RESUME, held | {"now": now})
+    after = standing_pauses(session)
+    for campaign in _freed_campaigns(session, before, after):
+        since = _since(session, [(PauseScope.ALL, ""), (PauseScope.CAMPAIGN, campaign)], now)
+        if since is not None:
+            _move_enrollments(session, campaign, since=since, now=now, zone=zone)
+    _move_messages(session, before, after, now=now)
+    return True
+
+
+_HELD: Final = select(_PAUSES.c.id).where(
+    _PAUSES.c.scope == bindparam("scope"),
+    _PAUSES.c.name == bindparam("name"),
+    _PAUSES.c.resumed_at.is_(None),
+)
+_RESUME: Final = (
+    update(_PAUSES)
+    .where(
+        _PAUSES.c.scope == bindparam("scope"),
+        _PAUSES.c.name == bindparam("name"),
+        _PAUSES.c.resumed_at.is_(None),
+    )
+    .values(resumed_at=bindparam("now"))
+)
+
+_OPEN: Final = (Enrollment.state == EnrollmentState.ACTIVE, ~Enrollment.is_asleep)
+
+
+def _freed_campaigns(session: Session, before: Pauses, after: Pauses) -> list[str]:
+    if before.all is None and before.campaigns == after.campaigns:
+        return []
+    names = session.scalars(select(Enrollment.campaign).where(*_OPEN).distinct())
+    return [
+        name for name in names if before.stops_campaign(name) and not after.stops_campaign(name)
+    ]
+
+
+def _since(
+    session: Session, covers: Collection[tuple[PauseScope, str]], now: datetime
+) -> datetime | None:
+    """Give since when anything of ``covers`` kept it frozen until now."""
+    rows = session.execute(
+        select(_PAUSES.c.paused_at, _PAUSES.c.resumed_at).where(
+            or_(*[(_PAUSES.c.scope == scope) & (_PAUSES.c.name == name) for scope, name in covers])
+        )
+    )
+    return frozen_since([Span(start, end) for start, end in rows], now)
+
+
+def _move_enrollments(
+    session: Session, campaign: str, *, since: datetime, now: datetime, zone: ZoneInfo
+) -> None:
+    """Move the due days of a campaign's active enrollments by the local days that were lost."""
+    lost = local_date(now, zone) - local_date(since, zone)
+    if not lost:
+        return
+    versions = session.scalars(
+        select(Enrollment.campaign_version_id)
+        .where(Enrollment.campaign == campaign, *_OPEN)
+        .distinct()
+    ).all()
+    for version_id in versions:
+        steps = campaign_of_version(session, version_id).steps
+        reminders = [one.step for one in steps if one.before_expiry is not None]
+        mine = (
+            Enrollment.campaign_version_id == version_id,
+            *_OPEN,
+            or_(Enrollment.next_step.is_(None), Enrollment.next_step.not_in(reminders)),
+        )
+        days = session.scalars(
+            select(Enrollment.due_on).where(*mine, Enrollment.due_on.is_not(None)).distinct()
+        )
+        _move_days(session, mine, sorted((day for day in days if day), reverse=True), lost)
+
+
+def _move_days(
+    session: Session, mine: Sequence[object], days: Sequence[date], lost: timedelta
+) -> None:
+    # One statement for each day, the latest first, so that none is moved twice: the two
+    # databases have no arithmetic of dates in common.
+    for day in days:
+        session.execute(
+            update(Enrollment)
+            .where(*mine, Enrollment.due_on == day)  # type: ignore[arg-type]
+            .values(due_on=day + lost)
+            .execution_options(synchronize_session=False)
+        )
+
+
+def _move_messages(session: Session, before: Pauses, after: Pauses, *, now: datetime) -> None:
+    """Let queued messages that are free again keep the freshness they had."""
+    waiting = session.execute(
+        select(Message.id, Message.channel, Message.queued_at, Message.drop_at, Enrollment.campaign)
+        .join(Enrollment, Enrollment.id == Message.enrollment_id)
+        .where(Message.state == MessageState.QUEUED)
+    ).all()
+    sinces: dict[tuple[str, Channel], datetime | None] = {}
+    moved: list[dict[str, object]] = []
+    for id_, channel, queued_at, drop_at, campaign in waiting:
+        if before.stops(campaign, channel) is None or after.stops(campaign, channel) is not None:
+            continue
+        if (campaign, channel) not in sinces:
+            covers = [
+                (PauseScope.ALL, ""),
+                (PauseScope.CAMPAIGN, campaign),
+                (PauseScope.CHANNEL, channel.value),
+            ]
+            sinces[campaign, channel] = _since(session, covers, now)
+        since = sinces[campaign, channel]
+        if since is not None:
+            moved.append({"b_id": id_, "drop_at": drop_at + (now - max(since, queued_at))})
+    if moved:
+        session.connection().execute(_KEEP_FRESH, moved)
+
+
+_MESSAGES: Final = table_of(Message)
+_KEEP_FRESH: Final = (
+    update(_MESSAGES)
+    .where(_MESSAGES.c.id == bindparam("b_id"), _MESSAGES.c.state == MessageState.QUEUED)
+    .values(drop_at=bindparam("drop_at"))
+)
