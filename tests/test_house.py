@@ -1,5 +1,7 @@
 """What a running winback is made of: the instant it stands at, and who its providers are."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -13,7 +15,8 @@ from winback import day
 from winback.clock import SetClock
 from winback.database.tables import Message
 from winback.errors import ConfigError
-from winback.house import open_business, open_day, open_sandbox
+from winback.house import open_business, open_day
+from winback.listening import open_sandbox
 from winback.states import MessageState
 
 TODAY = date(2026, 7, 1)
@@ -105,4 +108,39 @@ async def test_a_day_in_the_sandbox_sends_and_hears(shop: Path) -> None:
             states = session.scalars(select(Message.state)).all()
 
     assert sent["accepted"] == enrolled["enrolled"] - enrolled["held_out"]
+    assert states == [MessageState.DELIVERED] * sent["accepted"]
+
+
+def test_a_day_on_which_nothing_is_sent_starts_no_server(shop: Path) -> None:
+    """A run in the sandbox that has nothing to say loads neither stand-ins nor a web part."""
+    script = (
+        "import asyncio, sys; from pathlib import Path\n"
+        "from winback import day; from winback.house import open_day\n"
+        "async def work():\n"
+        "    async with open_day('2026-07-01', home=Path(sys.argv[1])) as today:\n"
+        "        return await day.send(today)\n"
+        "assert asyncio.run(work())['accepted'] == 0\n"
+        "print({'aiohttp', 'fastapi', 'uvicorn', 'twilio', 'sendgrid'} & sys.modules.keys())"
+    )
+
+    printed = subprocess.run(  # noqa: S603 - our own interpreter
+        [sys.executable, "-c", script, str(shop)], capture_output=True, text=True, check=True
+    )
+
+    assert printed.stdout.strip() == "set()"
+
+
+async def test_news_of_a_run_that_was_killed_is_heard_by_the_next(shop: Path) -> None:
+    """What a stand-in accepted and had no time to report is reported, though nothing is sent."""
+    async with open_day("2026-07-01", home=shop) as killed:
+        await day.pull(killed)
+        await day.detect(killed)
+        sent = await day.send(replace(killed, deliver_news=None))
+    async with open_day("2026-07-01", home=shop) as after:
+        await day.send(after)
+        await day.respond(after)
+        with Session(after.business.engine) as session:
+            states = session.scalars(select(Message.state)).all()
+
+    assert sent["accepted"]
     assert states == [MessageState.DELIVERED] * sent["accepted"]

@@ -11,7 +11,6 @@ from datetime import datetime
 from random import Random, SystemRandom
 from typing import Final
 
-import aiohttp
 from sqlalchemy import bindparam, insert, update
 from sqlalchemy.orm import Session
 
@@ -149,6 +148,8 @@ async def beat(day: Day) -> bool:
     url = day.business.settings.heartbeat_url
     if url is None:
         return False
+    import aiohttp  # noqa: PLC0415 - a quarter of a second to load, and few have a heartbeat
+
     try:
         with calling("heartbeat"):
             async with (

@@ -1,19 +1,18 @@
 """The one place that builds what a running winback is made of.
 
 ``open_business`` gives settings, database and campaigns; ``open_day`` adds the providers, and in
-mode sandbox the stand-ins and a receiver, for as long as the block lasts.
+mode sandbox the stand-ins and a receiver, for as long as the block lasts. What listens is in
+``listening.py``.
 """
 
 import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, closing, contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import uvicorn
-from fastapi import FastAPI
 from sqlalchemy import Engine, or_, select, update
 from sqlalchemy.orm import Session
 
@@ -36,12 +35,12 @@ from winback.errors import ConfigError
 from winback.failpoints import committing
 from winback.messages.shelf import load_shelf
 from winback.providers.registry import open_senders
-from winback.sandbox.stand_ins import Sandbox, stand_ins
+from winback.sandbox.record import Record
 from winback.settings import Settings, load_settings
 from winback.states import Mode
-from winback.web.app import make_app
-from winback.web.receiver import receiving, server_config
-from winback.web.serving import WebhookKeys
+
+if TYPE_CHECKING:
+    from winback.listening import Sandboxed
 
 
 @contextmanager
@@ -79,90 +78,63 @@ async def open_day(
 ) -> AsyncIterator[Day]:
     """Open everything that one day's work needs.
 
-    In mode sandbox the stand-ins and a receiver run on free loopback ports meanwhile, unless the
-    providers' URLs are given, which win. Raises as ``open_business`` and ``make_senders``.
+    In mode sandbox the stand-ins and a receiver run on free loopback ports from the first message
+    on, unless the providers' URLs are given, which win. Raises as ``open_business`` and
+    ``make_senders``.
     """
     clock: Clock = SystemClock()
     async with AsyncExitStack() as stack:
         business, now = stack.enter_context(open_business(as_of, writes=True, home=home))
+        settings, environment = business.settings, business.environment
         if as_of is not None:
             clock = SetClock(now)
-        deliver_news = None
-        if business.settings.mode is Mode.SANDBOX and not business.environment.has_both_urls:
-            sandboxed = stack.enter_context(open_sandbox(business, clock))
-            business, deliver_news = sandboxed.business, sandboxed.deliver_news
+        lend = deliver_news = None
+        if settings.mode is Mode.SANDBOX and not environment.has_both_urls:
+            stand_ins = _StandIns(business, clock, stack.enter_context(ExitStack()))
+            lend, deliver_news = stand_ins.lend, stand_ins.deliver_news
         senders = await stack.enter_async_context(
-            open_senders(business.settings, business.environment, clock=clock)
+            open_senders(settings, environment, clock=clock, lend=lend)
         )
         yield Day(business, now, SystemClock(), senders, deliver_news=deliver_news, by=by)
 
 
-@dataclass(frozen=True, slots=True)
-class Sandboxed:
-    """A business whose providers are the stand-ins, with a receiver for what they report."""
+class _StandIns:
+    """The stand-ins of one day, started with the first message that is sent.
 
-    business: Business
-    stand_ins: Sandbox
-    receiver_url: str
+    A day on which nothing is due neither loads nor starts and stops two servers.
+    """
+
+    def __init__(self, business: Business, clock: Clock, stack: ExitStack) -> None:
+        self._business = business
+        self._clock = clock
+        self._stack = stack
+        self._started: Sandboxed | None = None
+
+    def lend(self) -> Environment:
+        """Give the environment in which the stand-ins are the providers, started by now."""
+        return self._start().business.environment
 
     async def deliver_news(self) -> None:
-        """Let the stand-ins report what became of messages that nobody acts on."""
-        await asyncio.to_thread(self.stand_ins.flush)
+        """Let them report what became of messages, also of those of a run that was killed."""
+        if self._started is not None or self._has_untold():
+            await self._start().deliver_news()
 
+    def _start(self) -> "Sandboxed":
+        if self._started is None:
+            from winback.listening import open_sandbox  # noqa: PLC0415 - loaded when used
 
-@contextmanager
-def open_sandbox(
-    business: Business, clock: Clock, *, seed: int | None = None, applies_at_once: bool = True
-) -> Iterator[Sandboxed]:
-    """Run the stand-ins and a receiver on free loopback ports; URLs that were given win.
+            self._started = self._stack.enter_context(open_sandbox(self._business, self._clock))
+        return self._started
 
-    With ``applies_at_once`` false, what the receiver stored waits for the respond stage.
-    """
-    given = business.environment
-    with stand_ins(given.var / "sandbox.db", clock=clock, seed=seed) as stand:
-        lent = stand.lend_to(given)
-        if given.sendgrid_url is not None:
-            key = given.sendgrid_api_key
-            lent = replace(lent, sendgrid_url=given.sendgrid_url, sendgrid_api_key=key)
-        if given.twilio_url is not None:
-            lent = replace(
-                lent,
-                twilio_url=given.twilio_url,
-                twilio_account_sid=given.twilio_account_sid,
-                twilio_auth_tokens=given.twilio_auth_tokens,
-            )
-        within = replace(business, environment=lent)
-        keys = _webhook_keys(lent)
-
-        def app(_url: str) -> FastAPI:
-            return make_app(within, webhook_keys=keys, clock=clock, applies_at_once=applies_at_once)
-
-        with receiving(app) as receiver:
-            stand.deliver_to(receiver.url, business.settings.base_url)
-            yield Sandboxed(within, stand, receiver.url)
-
-
-def serve_web(business: Business, *, host: str, port: int) -> None:
-    """Serve webhooks and public pages in this thread, until a signal stops it.
-
-    Raises ConfigError where a webhook would stand open in mode live.
-    """
-    app = make_app(business, webhook_keys=_webhook_keys(business.environment), clock=SystemClock())
-    uvicorn.Server(server_config(app, host=host, port=port)).run()
+    def _has_untold(self) -> bool:
+        with closing(Record(self._business.environment.var / "sandbox.db")) as record:
+            return bool(record.untold_mails() or record.untold_texts())
 
 
 async def prefect_answers() -> bool:
     """Say whether ``PREFECT_API_URL`` is set and a server answers there."""
     url = read_environment().prefect_api_url
     return url is not None and await asyncio.to_thread(answers, url)
-
-
-def _webhook_keys(environment: Environment) -> WebhookKeys:
-    return WebhookKeys(
-        sendgrid_events=environment.sendgrid_webhook_keys,
-        sendgrid_parse=environment.sendgrid_parse_keys,
-        twilio_tokens=tuple(token.get_secret_value() for token in environment.twilio_auth_tokens),
-    )
 
 
 def _instant(

@@ -12,6 +12,7 @@ from winback.errors import ConfigError, ProviderConfigError
 from winback.providers.allow_list import AllowListed
 from winback.providers.outgoing import (
     Accepted,
+    Busy,
     Outgoing,
     OutgoingEmail,
     OutgoingText,
@@ -76,6 +77,40 @@ def test_the_sandbox_never_reaches_a_real_provider(tmp_path: Path) -> None:
     """Sending to a real provider is never a default: without URLs there is no sender."""
     with pytest.raises(ConfigError, match="sandbox"):
         make_senders(settings(Mode.SANDBOX), environment(tmp_path, KEYS))
+
+
+async def test_stand_ins_are_lent_with_the_first_message(tmp_path: Path) -> None:
+    """In the sandbox nothing is started for nobody; a URL that was given is never lent over."""
+    asked: list[str] = []
+
+    def lend() -> Environment:
+        asked.append("lent")
+        return environment(tmp_path, KEYS, URLS)
+
+    mine = environment(tmp_path, KEYS, {"WINBACK_SENDGRID_URL": URLS["WINBACK_SENDGRID_URL"]})
+    async with open_senders(settings(Mode.SANDBOX), mine, lend=lend) as senders:
+        assert asked == []
+        # Nobody listens on that port: both are tried, and surely not sent.
+        results = [await senders[Channel.EMAIL].send(mail())]
+        assert asked == []
+        results += [await senders[Channel.SMS].send(text()) for _ in range(2)]
+
+    assert asked == ["lent"]
+    assert all(isinstance(result, Busy) for result in results)
+
+
+async def test_a_sender_that_cannot_be_made_has_sent_nothing(tmp_path: Path) -> None:
+    """What fails before the call is surely not sent: it waits, and is not in doubt (DS-3)."""
+
+    def lend() -> Environment:
+        raise OSError("no port is free")
+
+    async with open_senders(
+        settings(Mode.SANDBOX), environment(tmp_path, KEYS), lend=lend
+    ) as senders:
+        result = await senders[Channel.EMAIL].send(mail())
+
+    assert result == Busy(reason="the sender cannot be made: OSError")
 
 
 @pytest.mark.parametrize("missing", ["SENDGRID_API_KEY", "TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN"])

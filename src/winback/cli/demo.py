@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from winback.clock import SetClock
     from winback.dashboard import Dashboard
     from winback.day import Day
-    from winback.house import Sandboxed
+    from winback.listening import Sandboxed
     from winback.town.walk import DemoTown
 
 DAYS_AS_FLOWS = 7
@@ -61,7 +61,8 @@ def demo() -> None:
 
 def _play(home: Path, server: "Dashboard") -> dict[str, Any]:
     from winback.clock import SetClock, day_start
-    from winback.house import open_business, open_sandbox
+    from winback.house import open_business
+    from winback.listening import open_sandbox
     from winback.town.founding import found_home
     from winback.town.walk import FIRST, SEED, ZONE
 

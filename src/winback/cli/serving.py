@@ -21,7 +21,7 @@ def serve(
 
     Example: winback serve --host 0.0.0.0 --port 8484
     """
-    from winback.house import serve_web
+    from winback.listening import serve_web
 
     # Access logs would hold tokens; ours hold ids and counts (promise P11).
     logging.getLogger("winback").setLevel(logging.INFO)

@@ -29,7 +29,8 @@ def register(app: typer.Typer) -> None:
         Example: winback up
         """
         from winback.dashboard import start_apart, stop
-        from winback.house import open_business, serve_web
+        from winback.house import open_business
+        from winback.listening import serve_web
 
         with ExitStack() as stack:
             business, _ = stack.enter_context(open_business(writes=True))

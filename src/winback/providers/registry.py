@@ -3,8 +3,11 @@
 Importing this module loads no vendor; each is loaded when the first message needs it.
 """
 
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from operator import attrgetter
 
 from pydantic import SecretStr
 
@@ -12,17 +15,33 @@ from winback.clock import Clock, SystemClock
 from winback.environment import Environment
 from winback.errors import ConfigError, ProviderConfigError
 from winback.providers.allow_list import AllowListed
-from winback.providers.outgoing import Outgoing, Result, Sender
+from winback.providers.outgoing import Busy, Outgoing, Result, Sender
 from winback.settings import Settings
 from winback.states import Channel, Mode
 
-Factory = Callable[[Environment, Clock], Sender]
+logger = logging.getLogger(__name__)
+
+Make = Callable[[], Sender]
+Lend = Callable[[], Environment]
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """A provider of one channel.
+
+    ``ready`` looks at its keys and gives what makes the sender; ``url_of`` gives its address where
+    the environment names one.
+    """
+
+    name: str
+    ready: Callable[[Environment, Clock], Make]
+    url_of: Callable[[Environment], str | None]
 
 
 class OnFirstSend:
     """A sender that is made when the first message needs it: the vendors' packages load slowly."""
 
-    def __init__(self, name: str, channel: Channel, make: Callable[[], Sender]) -> None:
+    def __init__(self, name: str, channel: Channel, make: Make) -> None:
         self.name = name
         self.channel = channel
         self._make = make
@@ -31,7 +50,12 @@ class OnFirstSend:
     async def send(self, message: Outgoing) -> Result:
         """Hand the message to the sender, made now if it was not yet."""
         if self._made is None:
-            self._made = self._make()
+            try:
+                self._made = self._make()
+            except Exception as broken:  # noqa: BLE001 - whatever it is, no message has left
+                kind = type(broken).__name__
+                logger.warning("%s: the sender cannot be made: %s", self.name, kind)
+                return Busy(reason=f"the sender cannot be made: {kind}")
         return await self._made.send(message)
 
     async def close(self) -> None:
@@ -40,7 +64,7 @@ class OnFirstSend:
             await self._made.close()
 
 
-def _sendgrid(environment: Environment, clock: Clock) -> Sender:
+def _sendgrid(environment: Environment, clock: Clock) -> Make:
     key = _given(environment.sendgrid_api_key, "SENDGRID_API_KEY", "mails")
 
     def make() -> Sender:
@@ -48,10 +72,10 @@ def _sendgrid(environment: Environment, clock: Clock) -> Sender:
 
         return SendGridSender(key, clock=clock, base_url=environment.sendgrid_url)
 
-    return OnFirstSend("sendgrid", Channel.EMAIL, make)
+    return make
 
 
-def _twilio(environment: Environment, clock: Clock) -> Sender:
+def _twilio(environment: Environment, clock: Clock) -> Make:
     sid = _given(environment.twilio_account_sid, "TWILIO_ACCOUNT_SID", "texts")
     tokens = environment.twilio_auth_tokens
     token = _given(tokens[0] if tokens else None, "TWILIO_AUTH_TOKEN", "texts")
@@ -61,28 +85,39 @@ def _twilio(environment: Environment, clock: Clock) -> Sender:
 
         return TwilioSender(sid, token, clock=clock, base_url=environment.twilio_url)
 
-    return OnFirstSend("twilio", Channel.SMS, make)
+    return make
 
 
-FACTORIES: dict[Channel, Factory] = {Channel.EMAIL: _sendgrid, Channel.SMS: _twilio}
+PROVIDERS: dict[Channel, Provider] = {
+    Channel.EMAIL: Provider("sendgrid", _sendgrid, attrgetter("sendgrid_url")),
+    Channel.SMS: Provider("twilio", _twilio, attrgetter("twilio_url")),
+}
 """One provider per channel; a second provider is one module and one line here."""
 
 
 def make_senders(
-    settings: Settings, environment: Environment, *, clock: Clock | None = None
+    settings: Settings,
+    environment: Environment,
+    *,
+    clock: Clock | None = None,
+    lend: Lend | None = None,
 ) -> dict[Channel, Sender]:
     """Make the sender of each channel that is configured; without ``sender.sms`` there is no SMS.
 
     Call it inside the loop that will send, and close each sender there. In mode ``test`` every
-    recipient is rewritten to the allow list. Raises ConfigError where a key is missing, and where
-    mode ``sandbox`` would reach a real provider.
+    recipient is rewritten to the allow list. ``lend``, for mode ``sandbox``, is called with the
+    first message to a provider whose URL is not given, and gives the environment to send it in.
+    Raises ConfigError where a key is missing, and where mode ``sandbox`` would reach a real
+    provider.
     """
     channels = [Channel.EMAIL] + ([Channel.SMS] if settings.sender.sms is not None else [])
-    if settings.mode is Mode.SANDBOX:
+    if settings.mode is Mode.SANDBOX and lend is None:
         _refuse_real_providers(environment)
-    made = {
-        channel: FACTORIES[channel](environment, clock or SystemClock()) for channel in channels
-    }
+    made: dict[Channel, Sender] = {}
+    for channel in channels:
+        provider = PROVIDERS[channel]
+        make = _maker(provider, environment, clock or SystemClock(), lend=lend)
+        made[channel] = OnFirstSend(provider.name, channel, make)
     if settings.mode is Mode.TEST:
         return {
             channel: AllowListed(sender, settings.allow_list) for channel, sender in made.items()
@@ -92,15 +127,31 @@ def make_senders(
 
 @asynccontextmanager
 async def open_senders(
-    settings: Settings, environment: Environment, *, clock: Clock | None = None
+    settings: Settings,
+    environment: Environment,
+    *,
+    clock: Clock | None = None,
+    lend: Lend | None = None,
 ) -> AsyncIterator[dict[Channel, Sender]]:
     """Make the senders as ``make_senders`` does, and close them at the end."""
-    senders = make_senders(settings, environment, clock=clock)
+    senders = make_senders(settings, environment, clock=clock, lend=lend)
     try:
         yield senders
     finally:
         for sender in senders.values():
             await sender.close()
+
+
+def _maker(
+    provider: Provider, environment: Environment, clock: Clock, *, lend: Lend | None
+) -> Make:
+    if lend is None or provider.url_of(environment) is not None:
+        return provider.ready(environment, clock)
+
+    def make() -> Sender:
+        return provider.ready(lend(), clock)()
+
+    return make
 
 
 def _given(value: SecretStr | str | None, name: str, what: str) -> str:

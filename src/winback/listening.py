@@ -1,0 +1,83 @@
+"""What listens: the web part, and in the sandbox the stand-ins with a receiver for their news.
+
+Apart from ``house.py``, and loaded by it only when a message is sent: FastAPI, uvicorn and aiohttp
+take half a second to load, and a day on which nothing is due needs none of them.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import uvicorn
+from fastapi import FastAPI
+
+from winback.business import Business
+from winback.clock import Clock, SystemClock
+from winback.environment import Environment
+from winback.sandbox.stand_ins import Sandbox, stand_ins
+from winback.web.app import make_app
+from winback.web.receiver import receiving, server_config
+from winback.web.serving import WebhookKeys
+
+
+def serve_web(business: Business, *, host: str, port: int) -> None:
+    """Serve webhooks and public pages in this thread, until a signal stops it.
+
+    Raises ConfigError where a webhook would stand open in mode live.
+    """
+    app = make_app(business, webhook_keys=_webhook_keys(business.environment), clock=SystemClock())
+    uvicorn.Server(server_config(app, host=host, port=port)).run()
+
+
+@dataclass(frozen=True, slots=True)
+class Sandboxed:
+    """A business whose providers are the stand-ins, with a receiver for what they report."""
+
+    business: Business
+    stand_ins: Sandbox
+    receiver_url: str
+
+    async def deliver_news(self) -> None:
+        """Let the stand-ins report what became of messages that nobody acts on."""
+        await asyncio.to_thread(self.stand_ins.flush)
+
+
+@contextmanager
+def open_sandbox(
+    business: Business, clock: Clock, *, seed: int | None = None, applies_at_once: bool = True
+) -> Iterator[Sandboxed]:
+    """Run the stand-ins and a receiver on free loopback ports; URLs that were given win.
+
+    With ``applies_at_once`` false, what the receiver stored waits for the respond stage.
+    """
+    given = business.environment
+    with stand_ins(given.var / "sandbox.db", clock=clock, seed=seed) as stand:
+        lent = stand.lend_to(given)
+        if given.sendgrid_url is not None:
+            key = given.sendgrid_api_key
+            lent = replace(lent, sendgrid_url=given.sendgrid_url, sendgrid_api_key=key)
+        if given.twilio_url is not None:
+            lent = replace(
+                lent,
+                twilio_url=given.twilio_url,
+                twilio_account_sid=given.twilio_account_sid,
+                twilio_auth_tokens=given.twilio_auth_tokens,
+            )
+        within = replace(business, environment=lent)
+        keys = _webhook_keys(lent)
+
+        def app(_url: str) -> FastAPI:
+            return make_app(within, webhook_keys=keys, clock=clock, applies_at_once=applies_at_once)
+
+        with receiving(app) as receiver:
+            stand.deliver_to(receiver.url, business.settings.base_url)
+            yield Sandboxed(within, stand, receiver.url)
+
+
+def _webhook_keys(environment: Environment) -> WebhookKeys:
+    return WebhookKeys(
+        sendgrid_events=environment.sendgrid_webhook_keys,
+        sendgrid_parse=environment.sendgrid_parse_keys,
+        twilio_tokens=tuple(token.get_secret_value() for token in environment.twilio_auth_tokens),
+    )
