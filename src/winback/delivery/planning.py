@@ -6,7 +6,7 @@ and step over all channels (P1), so planning twice queues once.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -63,9 +63,14 @@ class OpenVouchers:
         return next((mine[offer] for offer in offers if offer in mine), None)
 
 
-def due_ids(session: Session, run: Run) -> Sequence[Row[tuple[int, str | None]]]:
-    """Give (enrollment, step) of all that is due today and has no message on its way."""
-    return session.execute(_DUE, {"today": run.today}).all()
+def due_ids(
+    session: Session, run: Run, *, still: Collection[str] = ()
+) -> Sequence[Row[tuple[int, str | None]]]:
+    """Give (enrollment, step) of all that is due today and has no message on its way.
+
+    ``still`` names campaigns that stand still.
+    """
+    return session.execute(_DUE, {"today": run.today, "still": still}).all()
 
 
 _IS_DUE: Final = (
@@ -80,7 +85,7 @@ _HAS_MESSAGE: Final = exists().where(
 )
 _DUE: Final = (
     select(Enrollment.id, Enrollment.next_step)
-    .where(*_IS_DUE, ~_HAS_MESSAGE)
+    .where(*_IS_DUE, ~_HAS_MESSAGE, Enrollment.campaign.not_in(bindparam("still", expanding=True)))
     .order_by(Enrollment.id)
 )
 

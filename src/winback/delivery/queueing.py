@@ -21,6 +21,7 @@ from winback.delivery.windows import tomorrow_start
 from winback.enrollment.machine import EnrollmentEvent
 from winback.enrollment.moving import move_all
 from winback.enrollment.passing import Done, pass_steps
+from winback.enrollment.pausing import standing_pauses
 from winback.enrollment.progress import end_rests, wake_due
 from winback.enrollment.timeline import StepEnd
 from winback.failpoints import committing
@@ -48,13 +49,19 @@ def queue_due(run: Run) -> Queued:
     """Plan and queue everything that is due today; safe to repeat, and by two at once."""
     engine, done = run.business.engine, Queued()
     with Session(engine) as session, committing(session.begin(), "queue.wake"):
-        wake_due(session, now=run.now, zone=run.zone)
-        end_rests(session, now=run.now, zone=run.zone)
+        pauses = standing_pauses(session)
+        if pauses.all is not None:
+            return done
+        still = [*pauses.campaigns]
+        wake_due(session, now=run.now, zone=run.zone, still=still)
+        end_rests(session, now=run.now, zone=run.zone, still=still)
     seen: set[tuple[int, str | None]] = set()
     # A step that is passed may make the next one due on the same day: look until nothing is new.
     while True:
         with Session(run.reads) as session:
-            fresh = [one for row in due_ids(session, run) if (one := tuple(row)) not in seen]
+            fresh = [
+                one for row in due_ids(session, run, still=still) if (one := tuple(row)) not in seen
+            ]
         if not fresh:
             return done
         _fill_stocks(run, {step for _, step in fresh})

@@ -101,10 +101,10 @@ def pause(
 ) -> bool:
     """Let it stand still from now on; False where it does already. ``name`` is empty for all."""
     values = {"scope": scope, "name": name, "by": by, "why": why, "paused_at": now}
-    return session.connection().execute(_PAUSE, values).rowcount == 1
+    return session.connection().execute(_PAUSE, values).scalar_one_or_none() is not None
 
 
-_PAUSE: Final = on_conflict(insert(_PAUSES))
+_PAUSE: Final = on_conflict(insert(_PAUSES).returning(_PAUSES.c.id))
 
 
 def resume(
@@ -118,7 +118,8 @@ def resume(
     if not session.execute(_HELD, held).all():
         return False
     before = standing_pauses(session)
-    session.connection().execute(_RESUME, held | {"now": now})
+    ended = {"b_scope": scope, "b_name": name, "now": now}
+    session.connection().execute(_RESUME, ended)
     after = standing_pauses(session)
     for campaign in _freed_campaigns(session, before, after):
         since = _since(session, [(PauseScope.ALL, ""), (PauseScope.CAMPAIGN, campaign)], now)
@@ -136,8 +137,8 @@ _HELD: Final = select(_PAUSES.c.id).where(
 _RESUME: Final = (
     update(_PAUSES)
     .where(
-        _PAUSES.c.scope == bindparam("scope"),
-        _PAUSES.c.name == bindparam("name"),
+        _PAUSES.c.scope == bindparam("b_scope"),
+        _PAUSES.c.name == bindparam("b_name"),
         _PAUSES.c.resumed_at.is_(None),
     )
     .values(resumed_at=bindparam("now"))

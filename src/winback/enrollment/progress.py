@@ -6,7 +6,7 @@ commit to the caller, and says whether it changed anything. ``zone`` is the busi
 its local days.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -103,10 +103,15 @@ def sleep(
     return changed
 
 
-def wake_due(session: Session, *, now: datetime, zone: ZoneInfo) -> int:
-    """Wake who was asleep until today or before; their next step is due today. Gives how many."""
+def wake_due(
+    session: Session, *, now: datetime, zone: ZoneInfo, still: Collection[str] = ()
+) -> int:
+    """Wake who was asleep until today or before; their next step is due today. Gives how many.
+
+    ``still`` names campaigns that stand still: nobody of theirs wakes.
+    """
     today = local_date(now, zone)
-    sleepers = session.scalars(_SLEEPERS, {"today": today}).all()
+    sleepers = session.scalars(_SLEEPERS, {"today": today, "still": still}).all()
     for row in sleepers:
         if row.next_step is None:
             _set(session, row, is_asleep=False)
@@ -120,10 +125,12 @@ def wake_due(session: Session, *, now: datetime, zone: ZoneInfo) -> int:
     return len(sleepers)
 
 
+_MOVES_ON: Final = Enrollment.campaign.not_in(bindparam("still", expanding=True))
 _SLEEPERS: Final = select(Enrollment).where(
     Enrollment.state == EnrollmentState.ACTIVE,
     Enrollment.due_on <= bindparam("today"),
     Enrollment.is_asleep,
+    _MOVES_ON,
 )
 
 
@@ -192,9 +199,14 @@ def speed_up_after_click(
     return True
 
 
-def end_rests(session: Session, *, now: datetime, zone: ZoneInfo) -> int:
-    """Exhaust every enrollment whose rest after the last step is over; gives how many."""
-    rested = session.scalars(_RESTED, {"today": local_date(now, zone)}).all()
+def end_rests(
+    session: Session, *, now: datetime, zone: ZoneInfo, still: Collection[str] = ()
+) -> int:
+    """Exhaust every enrollment whose rest after the last step is over; gives how many.
+
+    ``still`` names campaigns that stand still: their rests are frozen.
+    """
+    rested = session.scalars(_RESTED, {"today": local_date(now, zone), "still": still}).all()
     why = "the rest after the last step is over"
     return len(move_all(session, rested, EnrollmentEvent.RESTED, now=now, why=why))
 
@@ -204,6 +216,7 @@ _RESTED: Final = select(Enrollment.id).where(
     Enrollment.due_on <= bindparam("today"),
     Enrollment.next_step.is_(None),
     Enrollment.is_asleep.is_(False),
+    _MOVES_ON,
 )
 
 

@@ -1,0 +1,98 @@
+"""``winback pause`` and ``winback resume``: our own switch, for all, a campaign or a channel."""
+
+import getpass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from winback.cli.output import AsJson, AsOf, opened, print_json, say
+
+if TYPE_CHECKING:
+    from winback.business import Business
+    from winback.enrollment.pausing import PauseScope
+
+OneCampaign = Annotated[str | None, typer.Option("--campaign", help="Only this campaign.")]
+OneChannel = Annotated[str | None, typer.Option("--channel", help="Only email, or only sms.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this group."""
+
+    @app.command()
+    def pause(
+        *,
+        campaign: OneCampaign = None,
+        channel: OneChannel = None,
+        why: Annotated[str, typer.Option("--why", help="A line to remember it by.")] = "",
+        as_of: AsOf = None,
+        as_json: AsJson = False,
+    ) -> None:
+        """Let nothing more leave, at once; everything, or one campaign or channel.
+
+        Waits are frozen until ``winback resume``; what is on its way is not called back.
+
+        Example: winback pause --channel sms --why "our number is being moved"
+        """
+        from sqlalchemy.orm import Session
+
+        from winback.enrollment.pausing import OPERATOR
+        from winback.enrollment.pausing import pause as stand_still
+
+        with opened(as_of, writes=True) as (business, now):
+            scope, name = _named(business, campaign, channel)
+            said = why or f"paused by {getpass.getuser()}"
+            with Session(business.engine) as session, session.begin():
+                is_new = stand_still(session, scope, name, by=OPERATOR, why=said, now=now)
+        if as_json:
+            print_json({"scope": scope, "name": name, "paused": True, "was_paused": not is_new})
+            return
+        what = name or "everything"
+        say(f"{what} stands still; go on with: winback resume" if is_new else f"{what} stood still")
+
+    @app.command()
+    def resume(
+        campaign: OneCampaign = None,
+        channel: OneChannel = None,
+        as_of: AsOf = None,
+        as_json: AsJson = False,
+    ) -> None:
+        """Go on after a pause, ours or a brake's; due days move by the time that was lost.
+
+        Example: winback resume --channel sms
+        """
+        from sqlalchemy.orm import Session
+
+        from winback.enrollment.pausing import resume as go_on
+
+        with opened(as_of, writes=True) as (business, now):
+            scope, name = _named(business, campaign, channel)
+            zone = business.settings.business.zone
+            with Session(business.engine) as session, session.begin():
+                was_paused = go_on(session, scope, name, now=now, zone=zone)
+        if as_json:
+            print_json({"scope": scope, "name": name, "paused": False, "was_paused": was_paused})
+            return
+        what = name or "everything"
+        say(f"{what} goes on" if was_paused else f"no pause of {what} to end; see: winback status")
+
+
+def _named(
+    business: "Business", campaign: str | None, channel: str | None
+) -> "tuple[PauseScope, str]":
+    """Give what the options name; raises ConfigError for what there is not, or both at once."""
+    from winback.enrollment.pausing import PauseScope
+    from winback.errors import ConfigError
+    from winback.yaml_files import nearest
+
+    if campaign is not None and channel is not None:
+        raise ConfigError("--campaign and --channel: name one of them, or none for everything")
+    if campaign is not None:
+        known = [one.campaign for one in business.campaigns]
+        if campaign not in known:
+            raise ConfigError(f"there is no campaign {campaign!r}: {nearest(campaign, known)}")
+        return PauseScope.CAMPAIGN, campaign
+    if channel is not None:
+        if channel not in ("email", "sms"):
+            raise ConfigError(f"{channel!r} cannot be paused: write email or sms")
+        return PauseScope.CHANNEL, channel
+    return PauseScope.ALL, ""
