@@ -115,12 +115,17 @@ async def measure(day: Day) -> Counts:
     """Close windows that are over and bring outcomes up to date; safe to repeat."""
     business = day.business
     with _recorded(day, Stage.MEASURE) as counts:
-        with Session(business.engine) as session, committing(session.begin(), "measure.close"):
-            close_windows(session, now=day.now)
-            release_ended(session, day.now)
+        end_windows(day)
         measured = measure_outcomes(business.engine, settings=business.settings, now=day.now)
         counts.update(asdict(measured))
     return counts
+
+
+def end_windows(day: Day) -> None:
+    """Close windows that are over, and free codes that nobody will get; safe to repeat."""
+    with Session(day.business.engine) as session, committing(session.begin(), "measure.close"):
+        close_windows(session, now=day.now)
+        release_ended(session, day.now)
 
 
 STAGES: dict[Stage, Callable[[Day], Awaitable[Counts]]] = {
