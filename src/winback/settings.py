@@ -210,6 +210,37 @@ class Caps(Strict):
     email: CapField = Cap(None, 2)
 
 
+SMS_PACES: Final = {"long code": 1.0, "toll free": 3.0, "short code": 100.0}
+"""Segments a second that a kind of number carries (FACTS.md TW-19)."""
+
+
+def _pace(written: Any) -> Any:
+    # YAML 1.1 reads a bare ``off`` as false.
+    if written is False or written == "off":
+        return "off"
+    if written == "auto" or isinstance(written, float):
+        return written
+    if written in SMS_PACES:
+        return SMS_PACES[written]
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?) per second\s*", str(written))
+    if found is None or float(found[1]) == 0:
+        raise ValueError(
+            f"{written!r} is no pace: write long code, toll free, short code, 12 per second or off"
+        )
+    return float(found[1])
+
+
+PaceField = Annotated[Literal["auto", "off"] | float, BeforeValidator(_pace)]
+
+
+class PaceSettings(Strict):
+    """How fast messages leave: mails, and segments of texts, a second."""
+
+    email: PaceField = "auto"
+    sms: PaceField = "auto"
+    """By the kind of number that texts come from (FACTS.md TW-19), or in figures."""
+
+
 class DailyLimits(Strict):
     """How many messages of a channel leave in one local day of the business."""
 
@@ -263,6 +294,7 @@ class Policies(Strict):
     quiet_hours: Literal["standard", "strict"] | CustomHours = "standard"
     caps: Caps = Caps()
     daily_limits: DailyLimits = DailyLimits()
+    pace: PaceSettings = PaceSettings()
     warm_up: Literal["auto", "off"] = "auto"
 
     @model_validator(mode="before")
