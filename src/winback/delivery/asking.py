@@ -2,30 +2,27 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Row, and_, bindparam, func, or_, select
+from sqlalchemy import Row, and_, bindparam, or_, select
 from sqlalchemy.orm import Session
 
 from winback.campaign.schema import PURCHASE, Answer, Campaign, Step
-from winback.clock import day_start
-from winback.database.tables import ChannelPause, Message, Voucher
+from winback.database.tables import ChannelPause, Voucher
+from winback.delivery.daily import WRITTEN
 from winback.delivery.gate import Allow, GateInput, Hold, Verdict, decide
-from winback.delivery.limits import cap_opens_at, days_to_full, warm_up_limit
+from winback.delivery.limits import cap_opens_at
 from winback.delivery.looking import Point, Sight, look, look_at_traffic
 from winback.delivery.planning import channel_input
 from winback.delivery.run import Run
 from winback.delivery.whereabouts import find_whereabouts, hours_for
 from winback.delivery.windows import Opening, next_opening, tomorrow_start, week_hours
 from winback.enrollment.conditions import Holds, campaigns_of, conditions_of
-from winback.states import Channel, Mode, VoucherState
+from winback.states import Channel, VoucherState
 from winback.vouchers.reserving import NotExported, RunOut, UsedUp
 
 Unavailable = NotExported | RunOut | UsedUp
 """Why there is no code."""
-
-_WRITTEN: Final = (Channel.EMAIL, Channel.SMS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,65 +102,25 @@ def see_people(session: Session, run: Run, rows: Sequence[Row[Any]]) -> Sight:
     return sight
 
 
-def see_today(session: Session, run: Run, resting: Mapping[Channel, Hold]) -> Today:
-    """See how many messages may still leave today, and which channels stand still."""
-    holds: dict[Channel, list[Hold]] = {channel: [] for channel in _WRITTEN}
+def see_today(
+    session: Session, run: Run, resting: Mapping[Channel, Hold], *, left: Mapping[Channel, int]
+) -> Today:
+    """See which channels stand still; ``left`` is how many may still leave today by each."""
+    holds: dict[Channel, list[Hold]] = {channel: [] for channel in WRITTEN}
     for channel, until, why in session.execute(_PAUSES, {"now": run.now}):
         holds.setdefault(channel, []).append(Hold(until, f"{channel} is paused: {why}"))
     for channel, hold in resting.items():
         holds[channel].append(hold)
     tomorrow = tomorrow_start(run.now, run.zone)
-    for channel in _WRITTEN:
+    for channel in WRITTEN:
         if channel not in run.providers:
             holds[channel].append(Hold(tomorrow, f"no provider for {channel}"))
-    midnight = day_start(run.today, run.zone)
-    left = {
-        channel: _limit(session, run, channel) - _sent_since(session, channel, midnight)
-        for channel in _WRITTEN
-    }
-    return Today(left, holds)
+    return Today(dict(left), holds)
 
 
 _PAUSES: Final = select(ChannelPause.channel, ChannelPause.try_again_at, ChannelPause.why).where(
     ChannelPause.try_again_at > bindparam("now")
 )
-
-
-def _sent_since(session: Session, channel: Channel, since: datetime) -> int:
-    # What was given back to the queue has no claim any more; a refused call used up its turn.
-    return session.scalars(_SENT_SINCE, {"channel": channel, "since": since}).one()
-
-
-_SENT_SINCE: Final = select(func.count()).where(
-    Message.channel == bindparam("channel"), Message.claimed_at >= bindparam("since")
-)
-
-
-def _limit(session: Session, run: Run, channel: Channel) -> int:
-    policies = run.business.settings.policies
-    if channel is Channel.SMS:
-        return policies.daily_limits.sms
-    limit = policies.daily_limits.email
-    if run.business.settings.mode is not Mode.LIVE or policies.warm_up == "off":
-        return limit
-    return warm_up_limit(_days_with_mails(session, run, at_most=days_to_full(limit)), limit)
-
-
-def _days_with_mails(session: Session, run: Run, *, at_most: int) -> int:
-    """Count local days before today on which mails left, by a few jumps along an index."""
-    days, at = 0, None
-    today = day_start(run.today, run.zone)
-    while days < at_most:
-        first = select(func.min(Message.claimed_at)).where(
-            Message.channel == Channel.EMAIL, Message.claimed_at < today
-        )
-        if at is not None:
-            first = first.where(Message.claimed_at >= at)
-        found = session.scalar(first)
-        if found is None:
-            break
-        days, at = days + 1, tomorrow_start(found, run.zone)
-    return days
 
 
 def _input(run: Run, row: Row[Any], campaign: Campaign, *, sight: Sight, today: Today) -> GateInput:

@@ -6,18 +6,20 @@ these few milliseconds, so that caps and daily limits are exact; a no that commi
 claim is always seen.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Row, bindparam, select, text, update
+from sqlalchemy import Row, bindparam, select, update
 from sqlalchemy.orm import Session
 
 from winback.database.history import record_decisions
 from winback.database.tables import Enrollment, Message, table_of
 from winback.delivery.asking import Asked, Unavailable, ask_all, see_people, see_today
 from winback.delivery.composing import Claimed
+from winback.delivery.daily import count_claims, left_today
 from winback.delivery.falling import skip_messages
 from winback.delivery.gate import Allow, Hold, Never, Postpone
 from winback.delivery.run import Run
@@ -27,9 +29,6 @@ from winback.enrollment.conditions import campaigns_of
 from winback.errors import TemplateError
 from winback.states import Channel, MessageState
 from winback.vouchers.reserving import reserve
-
-_ONE_AT_A_TIME: Final = 7716322
-"""Key of the advisory lock that claims of several workers take turns by."""
 
 
 @dataclass(slots=True)
@@ -64,13 +63,13 @@ def claim(
 
     ``resting`` holds the channels that this run has found closed.
     """
-    if session.get_bind().dialect.name == "postgresql":
-        session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ONE_AT_A_TIME})
+    # First of all: from here on, and until the commit, no other worker claims.
+    left = left_today(session, run)
     rows = _queued(session, run, ids)
     if not rows:
         return Claims()
     sight = see_people(session, run, rows)
-    today = see_today(session, run, resting)
+    today = see_today(session, run, resting, left=left)
     reserved, without = _reserve(session, run, rows)
     if reserved:
         rows = _queued(session, run, ids)
@@ -87,6 +86,7 @@ def claim(
                 until = min(tomorrow_start(run.now, run.zone), one.row.drop_at)
                 late.append((one, Postpone(until, str(none_live))))
     claimed = take(session, run, ready, sight)
+    count_claims(session, run, Counter(one.channel for one in claimed))
     _postpone(session, run, late)
     skip_messages(session, run, never)
     return Claims(claimed, postponed=len(late), skipped=len(never))

@@ -5,10 +5,10 @@ by the send id: a row that was claimed anew since is not touched (DS-10).
 """
 
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import cache
 from typing import Any, Final
@@ -17,10 +17,12 @@ from sqlalchemy import Row, Update, bindparam, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from winback.clock import local_date
 from winback.customers.suppression import suppress
 from winback.database.history import record_moves
 from winback.database.tables import ChannelPause, Enrollment, Message, table_of
 from winback.delivery.composing import Claimed
+from winback.delivery.daily import give_back
 from winback.delivery.falling import Fallen, fall
 from winback.delivery.machine import IN_FLIGHT_OR_IN_DOUBT, SETTLED, MessageEvent, move
 from winback.delivery.reaching import close_contact_point
@@ -67,8 +69,10 @@ def record_results(session: Session, run: Run, called: Sequence[Called]) -> None
         by_kind[_kind(one.result)].append((one, row))
     _accept(session, run, by_kind[Accepted])
     _doubt(session, run, by_kind[Unclear])
-    _give_back(session, run, by_kind[Busy])
+    unsent = _give_back(session, run, by_kind[Busy])
     _refuse(session, run, by_kind[Refused])
+    # Last, since claims wait for the counters and this would wait for nothing more.
+    give_back(session, unsent)
 
 
 def back_off(run: Run, busy: Busy) -> datetime:
@@ -94,6 +98,7 @@ _CALLED: Final = (
         Message.state,
         Message.send_id,
         Message.reason,
+        Message.claimed_at,
         Message.accepted_at,
         Message.settled_at,
         Message.drop_at,
@@ -167,8 +172,13 @@ def _doubt(session: Session, run: Run, ended: Sequence[tuple[Called, Row[Any]]])
     )
 
 
-def _give_back(session: Session, run: Run, ended: Sequence[tuple[Called, Row[Any]]]) -> None:
-    """Put back what was surely not sent, and pause a channel whose account was refused."""
+def _give_back(
+    session: Session, run: Run, ended: Sequence[tuple[Called, Row[Any]]]
+) -> Counter[tuple[Channel, date]]:
+    """Put back what was surely not sent, and pause a channel whose account was refused.
+
+    Gives how many claims of which channel and day that were.
+    """
     open_ones = [(one, row) for one, row in ended if row.state is MessageState.SENDING]
     changes = []
     for one, row in open_ones:
@@ -180,6 +190,9 @@ def _give_back(session: Session, run: Run, ended: Sequence[tuple[Called, Row[Any
     _change(session, run, changes)
     for one, _ in open_ones:
         _return_voucher(session, run, one.claimed)
+    return Counter(
+        (one.claimed.channel, local_date(row.claimed_at, run.zone)) for one, row in open_ones
+    )
 
 
 def _until(run: Run, result: Result) -> tuple[datetime, str]:
