@@ -39,6 +39,8 @@ Commit = Literal[
     "queue.plan",
     "send.claim",
     "send.record",
+    "evidence.record",
+    "settle.by_hand",
     "web.keep",
     "respond.events",
     "respond.purchases",
@@ -50,7 +52,7 @@ Commit = Literal[
 ]
 """The transactions that write, each named for the stage and what it does there."""
 
-Call = Literal["sendgrid", "twilio", "heartbeat"]
+Call = Literal["sendgrid", "twilio", "sendgrid_logs", "twilio_list", "heartbeat"]
 """Who is called over HTTP."""
 
 COMMITS: Final[tuple[str, ...]] = get_args(Commit)

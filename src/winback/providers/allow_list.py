@@ -6,14 +6,23 @@ from winback.providers.outgoing import Outgoing, OutgoingEmail, Refused, Result,
 from winback.states import Channel
 
 
+def rewritten_address(address: str, channel: Channel, allow_list: tuple[str, ...]) -> str | None:
+    """Give the address if it is listed, else the first that fits the channel; None: there is none.
+
+    Mail addresses are compared in any case.
+    """
+    allowed = [entry for entry in allow_list if ("@" in entry) == (channel is Channel.EMAIL)]
+    if any(entry.casefold() == address.casefold() for entry in allowed):
+        return address
+    return allowed[0] if allowed else None
+
+
 class AllowListed:
     """A sender that reaches nobody but those on the allow list."""
 
     def __init__(self, sender: Sender, allow_list: tuple[str, ...]) -> None:
         self._sender = sender
-        self._allowed = tuple(
-            entry for entry in allow_list if ("@" in entry) == (sender.channel is Channel.EMAIL)
-        )
+        self._allow_list = allow_list
 
     @property
     def name(self) -> str:
@@ -27,21 +36,22 @@ class AllowListed:
 
     async def send(self, message: Outgoing) -> Result:
         """Send to the recipient if listed, else to the first of the list that fits the channel."""
-        if not self._allowed:
+        given = message.to_address if isinstance(message, OutgoingEmail) else message.to_number
+        address = rewritten_address(given, self.channel, self._allow_list)
+        if address is None:
             return Refused(
                 "allow_list", f"mode test: allow_list names nobody for {self.channel}", "channel"
             )
-        return await self._sender.send(self._rewritten(message))
+        return await self._sender.send(_led_to(message, address))
 
     async def close(self) -> None:
         """Close the connections."""
         await self._sender.close()
 
-    def _rewritten(self, message: Outgoing) -> Outgoing:
-        if isinstance(message, OutgoingEmail):
-            if message.to_address.casefold() in map(str.casefold, self._allowed):
-                return message
-            return replace(message, to_address=self._allowed[0], to_name=None)
-        if message.to_number in self._allowed:
-            return message
-        return replace(message, to_number=self._allowed[0])
+
+def _led_to(message: Outgoing, address: str) -> Outgoing:
+    if not isinstance(message, OutgoingEmail):
+        return replace(message, to_number=address)
+    if address == message.to_address:
+        return message
+    return replace(message, to_address=address, to_name=None)

@@ -17,6 +17,9 @@ CONNECTIONS: Final = 256
 TIMEOUT: Final = aiohttp.ClientTimeout(total=60, connect=20, sock_connect=10, sock_read=30)
 """Seconds; waiting for a free connection counts as connecting, so nothing was written yet."""
 
+ASKING_TIMEOUT: Final = aiohttp.ClientTimeout(total=30, connect=10, sock_connect=10, sock_read=20)
+"""Seconds; shorter than for sending, since a question may be asked again."""
+
 KEPT_ALIVE_SECONDS: Final = 15
 """Shorter than servers keep an idle connection: a post on a dying one would be unclear."""
 
