@@ -662,6 +662,12 @@ class Event(Table):
             postgresql_where=text("state = 'received'"),
         ),
         Index("ix_events_message_id", "message_id"),
+        Index(
+            "ix_events_complaints",
+            "received_at",
+            sqlite_where=text("kind = 'complained'"),
+            postgresql_where=text("kind = 'complained'"),
+        ),
     )
 
     id: Mapped[int] = _row_id()

@@ -153,6 +153,15 @@ def upgrade() -> None:
     with op.batch_alter_table("channel_pauses", schema=None) as batch_op:
         batch_op.add_column(sa.Column("strikes", sa.Integer(), server_default="1", nullable=False))
 
+    with op.batch_alter_table("events", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_events_complaints",
+            ["received_at"],
+            unique=False,
+            sqlite_where=sa.text("kind = 'complained'"),
+            postgresql_where=sa.text("kind = 'complained'"),
+        )
+
     with op.batch_alter_table("messages", schema=None) as batch_op:
         batch_op.add_column(sa.Column("priority", sa.Integer(), server_default="1", nullable=False))
         batch_op.add_column(
@@ -214,6 +223,13 @@ def downgrade() -> None:
         batch_op.drop_column("looks")
         batch_op.drop_column("worker_id")
         batch_op.drop_column("priority")
+
+    with op.batch_alter_table("events", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix_events_complaints",
+            sqlite_where=sa.text("kind = 'complained'"),
+            postgresql_where=sa.text("kind = 'complained'"),
+        )
 
     with op.batch_alter_table("channel_pauses", schema=None) as batch_op:
         batch_op.drop_column("strikes")
