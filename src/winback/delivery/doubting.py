@@ -25,6 +25,14 @@ DEAD_AFTER: Final = timedelta(minutes=15)
 GIVES_UP_AFTER: Final = timedelta(hours=24)
 """How long a step waits for its doubt to be settled."""
 
+LOOKS: Final = (
+    timedelta(minutes=1),
+    timedelta(minutes=15),
+    timedelta(hours=2),
+    timedelta(hours=24),
+)
+"""When evidence is looked for, counted from the claim (FACTS.md DS-6); the last leaves it listed."""
+
 _WHY_DEAD: Final = "the worker died before it could note the result"
 _WHY_PASSED: Final = "unconfirmed for 24 hours"
 _WHY_FAILED: Final = "the provider could not deliver it"
