@@ -73,7 +73,7 @@ class Words:
 
 def vouchers_by_id(session: Session, ids: Sequence[int]) -> dict[int, Carried]:
     """Read issued vouchers, as messages carry them."""
-    rows = session.execute(_CARRIED, {"ids": ids})
+    rows = session.connection().execute(_CARRIED, {"ids": ids})
     return {
         id_: Carried(offer, code, expires_at)
         for id_, offer, code, expires_at in rows

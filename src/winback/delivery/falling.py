@@ -157,12 +157,12 @@ def _other_channels(session: Session, run: Run, fallen: Sequence[Fallen]) -> dic
     if not fallen:
         return {}
     tried: defaultdict[tuple[int, str], set[Channel]] = defaultdict(set)
-    rows = session.execute(
-        select(Message.enrollment_id, Message.step, Message.channel).where(
-            Message.enrollment_id.in_({one.enrollment_id for one in fallen}),
-            Message.step.in_({one.step for one in fallen}),
-            Message.state != MessageState.CANCELED,
-        )
+    rows = session.connection().execute(
+        _TRIED,
+        {
+            "enrollments": {one.enrollment_id for one in fallen},
+            "steps": {one.step for one in fallen},
+        },
     )
     for enrollment_id, step, channel in rows:
         tried[enrollment_id, step].add(channel)
@@ -186,6 +186,13 @@ def _other_channels(session: Session, run: Run, fallen: Sequence[Fallen]) -> dic
         if fresh:
             found[one.message_id] = fresh[0]
     return found
+
+
+_TRIED: Final = select(_MESSAGES.c.enrollment_id, _MESSAGES.c.step, _MESSAGES.c.channel).where(
+    _MESSAGES.c.enrollment_id.in_(bindparam("enrollments", expanding=True)),
+    _MESSAGES.c.step.in_(bindparam("steps", expanding=True)),
+    _MESSAGES.c.state != MessageState.CANCELED,
+)
 
 
 def _decide(

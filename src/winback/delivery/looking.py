@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import BindParameter, Row, bindparam, func, or_, select
+from sqlalchemy import BindParameter, Connection, Row, bindparam, func, or_, select
 from sqlalchemy.orm import Session
 
 from winback.customers.suppression import address_suppressed_condition
@@ -120,12 +120,14 @@ def look(session: Session, customer_ids: Collection[int], *, now: datetime) -> S
     sight = Sight()
     if not customer_ids:
         return sight
-    _see_persons(session, sight, customer_ids)
+    # On the connection, here and below: the session's own machinery is for objects.
+    connection = session.connection()
+    _see_persons(connection, sight, customer_ids)
     people = {person.id for person in sight.persons.values()}
-    _see_suppressions(session, sight, people)
-    _see_consents(session, sight, people)
-    _see_points(session, sight, people)
-    rows = session.execute(_BOUGHT_ON, {"people": people, "now": now})
+    _see_suppressions(connection, sight, people)
+    _see_consents(connection, sight, people)
+    _see_points(connection, sight, people)
+    rows = connection.execute(_BOUGHT_ON, {"people": people, "now": now})
     sight.bought_on = dict(rows.tuples().all())
     return sight
 
@@ -146,14 +148,15 @@ _BOUGHT_ON: Final = (
 
 def look_at_traffic(session: Session, sight: Sight, *, now: datetime) -> None:
     """Add what was sent in the last week, and who else has the addresses."""
-    _see_sent(session, sight, now)
-    _see_holders(session, sight)
+    connection = session.connection()
+    _see_sent(connection, sight, now)
+    _see_holders(connection, sight)
 
 
-def _see_persons(session: Session, sight: Sight, customer_ids: Collection[int]) -> None:
-    found = _persons(session, customer_ids)
+def _see_persons(connection: Connection, sight: Sight, customer_ids: Collection[int]) -> None:
+    found = _persons(connection, customer_ids)
     missing = {merged_into for _, merged_into in found.values() if merged_into is not None}
-    became = _persons(session, missing - found.keys()) if missing - found.keys() else {}
+    became = _persons(connection, missing - found.keys()) if missing - found.keys() else {}
     for customer_id, (person, merged_into) in found.items():
         stays = person if merged_into is None else (became | found)[merged_into][0]
         sight.persons[customer_id] = stays
@@ -161,9 +164,9 @@ def _see_persons(session: Session, sight: Sight, customer_ids: Collection[int]) 
 
 
 def _persons(
-    session: Session, customer_ids: Collection[int]
+    connection: Connection, customer_ids: Collection[int]
 ) -> dict[int, tuple[PersonView, int | None]]:
-    rows = session.execute(_PERSONS, {"people": customer_ids})
+    rows = connection.execute(_PERSONS, {"people": customer_ids})
     return {row[0]: (PersonView(*row[:-1]), row[-1]) for row in rows}
 
 
@@ -180,8 +183,8 @@ _PERSONS: Final = select(
 ).where(Customer.id.in_(_PEOPLE))
 
 
-def _see_suppressions(session: Session, sight: Sight, people: Collection[int]) -> None:
-    rows = session.execute(_SUPPRESSED, {"people": people})
+def _see_suppressions(connection: Connection, sight: Sight, people: Collection[int]) -> None:
+    rows = connection.execute(_SUPPRESSED, {"people": people})
     sight.suppressed = {
         (customer_id, channel) for customer_id, channel in rows if customer_id is not None
     }
@@ -192,8 +195,8 @@ _SUPPRESSED: Final = select(Suppression.customer_id, Suppression.channel).where(
 )
 
 
-def _see_consents(session: Session, sight: Sight, people: Collection[int]) -> None:
-    rows = session.execute(_CONSENTS, {"people": people})
+def _see_consents(connection: Connection, sight: Sight, people: Collection[int]) -> None:
+    rows = connection.execute(_CONSENTS, {"people": people})
     sight.consents = {(customer_id, channel): id_ for customer_id, channel, id_ in rows}
 
 
@@ -206,8 +209,8 @@ _CONSENTS: Final = select(Consent.customer_id, Consent.channel, Consent.id).wher
 )
 
 
-def _see_points(session: Session, sight: Sight, people: Collection[int]) -> None:
-    for row in session.execute(_POINTS, {"people": people}):
+def _see_points(connection: Connection, sight: Sight, people: Collection[int]) -> None:
+    for row in connection.execute(_POINTS, {"people": people}):
         for channel in _serves(row.channel):
             _see_point(sight, (row.customer_id, channel), row)
 
@@ -244,16 +247,16 @@ def _see_point(sight: Sight, key: tuple[int, Channel], row: Row[Any]) -> None:
         sight.points[key] = Point(row.id, row.address, row.address_hash)
 
 
-def _see_sent(session: Session, sight: Sight, now: datetime) -> None:
+def _see_sent(connection: Connection, sight: Sight, now: datetime) -> None:
     people = {person.id for person in sight.persons.values()}
-    merged = session.execute(_MERGED, {"people": people})
+    merged = connection.execute(_MERGED, {"people": people})
     stays = dict.fromkeys(people) | dict(merged.tuples().all())
     since = now - _CAP_SPAN
-    for row in session.execute(_SENT_TO_PEOPLE, {"people": list(stays), "since": since}):
+    for row in connection.execute(_SENT_TO_PEOPLE, {"people": list(stays), "since": since}):
         person = stays[row.customer_id] or row.customer_id
         sight.sent_to_person.setdefault((person, row.channel), []).append(row.claimed_at)
     hashes = {point.address_hash for point in sight.points.values()}
-    for row in session.execute(_SENT_TO_ADDRESSES, {"hashes": hashes, "since": since}):
+    for row in connection.execute(_SENT_TO_ADDRESSES, {"hashes": hashes, "since": since}):
         sight.sent_to_address.setdefault(row.address_hash, []).append(row.claimed_at)
 
 
@@ -269,9 +272,11 @@ _SENT_TO_PEOPLE: Final = _SENT.where(Message.customer_id.in_(_PEOPLE))
 _SENT_TO_ADDRESSES: Final = _SENT.where(Message.address_hash.in_(_HASHES))
 
 
-def _see_holders(session: Session, sight: Sight) -> None:
+def _see_holders(connection: Connection, sight: Sight) -> None:
     hashes = {point.address_hash for point in sight.points.values()}
-    for campaign, channel, address, enrollment_id in session.execute(_HOLDERS, {"hashes": hashes}):
+    for campaign, channel, address, enrollment_id in connection.execute(
+        _HOLDERS, {"hashes": hashes}
+    ):
         sight.holders.setdefault((campaign, channel, address), []).append(enrollment_id)
 
 

@@ -6,12 +6,15 @@ News that carries our send id is evidence: it settles a doubt, repairs the row a
 """
 
 from datetime import datetime
+from functools import cache
+from typing import Final
 
-from sqlalchemy import case, exists, select, update
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import Update, bindparam, case, exists, select, update
+from sqlalchemy.orm import Session
 
 from winback.database.history import record_move
-from winback.database.tables import Message
+from winback.database.tables import Message, table_of
+from winback.database.types import Utc
 from winback.delivery.machine import IN_FLIGHT_OR_IN_DOUBT, NEWS_STATE, SETTLED, after_news
 from winback.states import EventKind, MessageState
 
@@ -30,11 +33,8 @@ def apply_news(
 
     Safe to repeat and in any order. ``at`` is when it happened.
     """
-    row = session.execute(
-        select(Message.state, Message.accepted_at, Message.provider_message_id)
-        .where(Message.id == message_id)
-        .with_for_update()
-    ).one_or_none()
+    connection = session.connection()
+    row = connection.execute(_KNOWN, {"message_id": message_id}).one_or_none()
     if row is None or kind not in NEWS_STATE:
         return False
     to_state = after_news(row.state, kind)
@@ -49,16 +49,13 @@ def apply_news(
             "settled_at": at if to_state in SETTLED else None,
         }
     if values:
-        session.execute(
-            update(Message)
-            .where(Message.id == message_id, Message.state == row.state)
-            .values(values)
-            .execution_options(synchronize_session=False)
+        connection.execute(
+            _change(tuple(values)), {"b_id": message_id, "b_state": row.state, **values}
         )
     if to_state is row.state:
         return False
     if row.accepted_at is None:
-        _accepted(session, message_id, at=at)
+        connection.execute(_ACCEPTED, {"b_id": message_id, "at": at})
     record_move(
         session,
         "message",
@@ -72,29 +69,51 @@ def apply_news(
     return True
 
 
-_NEEDS_REASON = (MessageState.FAILED, MessageState.BOUNCED)
+_NEEDS_REASON: Final = (MessageState.FAILED, MessageState.BOUNCED)
+
+_MESSAGES: Final = table_of(Message)
+_KNOWN: Final = (
+    select(_MESSAGES.c.state, _MESSAGES.c.accepted_at, _MESSAGES.c.provider_message_id)
+    .where(_MESSAGES.c.id == bindparam("message_id"))
+    .with_for_update()
+)
 
 
-def _accepted(session: Session, message_id: int, *, at: datetime) -> None:
+@cache
+def _change(columns: tuple[str, ...]) -> Update:
+    """Give the guarded update that sets these columns: there are three such sets."""
+    return (
+        update(_MESSAGES)
+        .where(_MESSAGES.c.id == bindparam("b_id"), _MESSAGES.c.state == bindparam("b_state"))
+        .values({name: bindparam(name) for name in columns})
+    )
+
+
+def _accepted_once() -> Update:
     """Note that the provider took it, unless another row of the step already stands for that.
 
     Only news about a message that was refused at the call can come so late that the step went
     out on its other channel meanwhile; the index that is promise P1 would refuse a second one.
     """
-    mine, other = aliased(Message), aliased(Message)
+    mine, other = _MESSAGES.alias(), _MESSAGES.alias()
     has_other = exists(
-        select(other.id)
-        .join(mine, (mine.enrollment_id == other.enrollment_id) & (mine.step == other.step))
+        select(other.c.id)
+        .join(
+            mine,
+            (mine.c.enrollment_id == other.c.enrollment_id) & (mine.c.step == other.c.step),
+        )
         .where(
-            mine.id == message_id,
-            other.id != message_id,
-            other.accepted_at.is_not(None)
-            | other.state.in_((MessageState.QUEUED, *IN_FLIGHT_OR_IN_DOUBT)),
+            mine.c.id == bindparam("b_id"),
+            other.c.id != bindparam("b_id"),
+            other.c.accepted_at.is_not(None)
+            | other.c.state.in_((MessageState.QUEUED, *IN_FLIGHT_OR_IN_DOUBT)),
         )
     )
-    session.execute(
-        update(Message)
-        .where(Message.id == message_id)
-        .values(accepted_at=case((has_other, None), else_=at))
-        .execution_options(synchronize_session=False)
+    return (
+        update(_MESSAGES)
+        .where(_MESSAGES.c.id == bindparam("b_id"))
+        .values(accepted_at=case((has_other, None), else_=bindparam("at", type_=Utc())))
     )
+
+
+_ACCEPTED: Final = _accepted_once()
