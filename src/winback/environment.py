@@ -29,6 +29,8 @@ class Environment:
     sendgrid_url: str | None
     twilio_url: str | None
     prefect_api_url: str | None
+    alert_urls: tuple[SecretStr, ...] = ()
+    """Where alerts are told, in Apprise's words; they hold secrets."""
 
     @property
     def var(self) -> Path:
@@ -81,6 +83,8 @@ def read_environment(
         sendgrid_url=environ.get("WINBACK_SENDGRID_URL") or None,
         twilio_url=environ.get("WINBACK_TWILIO_URL") or None,
         prefect_api_url=environ.get("PREFECT_API_URL") or None,
+        # Divided by spaces: some of Apprise's URLs hold commas.
+        alert_urls=tuple(map(SecretStr, environ.get("WINBACK_ALERT_URLS", "").split())),
     )
 
 

@@ -1,0 +1,81 @@
+"""Alerts: told once, over real HTTP, ended when what they tell is over."""
+
+import logging
+from datetime import timedelta
+
+import pytest
+from pytest_httpserver import HTTPServer
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from tests.conftest import NOW
+from winback.alerts import follow, tell
+from winback.database.tables import Alert
+from winback.environment import read_environment
+
+HOUR = timedelta(hours=1)
+
+
+def _follow(engine: Engine, standing: dict[str, str], hours: int = 0) -> None:
+    with Session(engine) as session, session.begin():
+        follow(session, standing, now=NOW + hours * HOUR)
+
+
+def _alerts(engine: Engine) -> list[tuple[str, bool, bool]]:
+    with Session(engine) as session:
+        rows = session.scalars(select(Alert).order_by(Alert.id))
+        return [(one.key, one.told_at is not None, one.ended_at is not None) for one in rows]
+
+
+def _target(server: HTTPServer) -> str:
+    return f"json://127.0.0.1:{server.port}/alerts"
+
+
+def test_an_alert_is_told_once_and_again_only_when_it_comes_back(
+    engine: Engine, httpserver: HTTPServer
+) -> None:
+    """Each run looks anew; the operator hears of a fact when it begins, not every 15 minutes."""
+    httpserver.expect_request("/alerts", method="POST").respond_with_data("")
+    targets = [_target(httpserver)]
+    for hours, standing in enumerate(({"a": "one"}, {"a": "one"}, {}, {"a": "one"})):
+        _follow(engine, standing, hours)
+        tell(engine, targets, business="Olive & Oak", now=NOW + hours * HOUR)
+    assert _alerts(engine) == [("a", True, True), ("a", True, False)]
+    bodies = [request.get_json() for request, _ in httpserver.log]
+    assert [(body["title"], body["message"]) for body in bodies] == [
+        ("winback: Olive & Oak", "one")
+    ] * 2
+
+
+def test_what_no_target_takes_is_tried_again(engine: Engine, httpserver: HTTPServer) -> None:
+    """A chat that is down today gets the alert at the next run; nothing is lost, nothing fails."""
+    httpserver.expect_ordered_request("/alerts").respond_with_data("", status=500)
+    httpserver.expect_ordered_request("/alerts").respond_with_data("")
+    _follow(engine, {"a": "one"})
+    for _ in range(3):
+        tell(engine, [_target(httpserver)], business="Olive & Oak", now=NOW)
+    assert _alerts(engine) == [("a", True, False)]
+    assert len(httpserver.log) == 2
+
+
+def test_targets_that_cannot_be_read_say_so_and_keep_their_secret(
+    engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A mistyped URL holds a password still: it is counted in the log, never shown."""
+    _follow(engine, {"a": "one"})
+    with caplog.at_level(logging.DEBUG):
+        said = tell(engine, ["nosuch://user:hunter2@x"], business="Olive & Oak", now=NOW)
+    assert said == ["one"]
+    assert "1 of 1 cannot be read" in caplog.text
+    assert "hunter2" not in caplog.text
+    assert _alerts(engine) == [("a", False, False)]
+
+
+def test_targets_come_from_the_environment_and_print_masked(tmp_path: object) -> None:
+    """Divided by spaces, since some of them hold commas."""
+    written = "mailto://u:pw@mail.example.com?to=a@b.example,c@d.example json://host.example"
+    environment = read_environment(
+        {"WINBACK_ALERT_URLS": written, "WINBACK_SECRET": "s", "WINBACK_HOME": str(tmp_path)}
+    )
+    assert [one.get_secret_value() for one in environment.alert_urls] == written.split()
+    assert "pw@" not in repr(environment)
