@@ -17,11 +17,13 @@ from sqlalchemy.orm import Session
 from winback.business import Business
 from winback.clock import Clock
 from winback.database.tables import StageRun, table_of
+from winback.delivery.evidence import resolve_doubts
 from winback.delivery.sending import send_due
 from winback.enrollment.detecting import detect as detect_lapses
 from winback.enrollment.moving import close_windows
 from winback.failpoints import calling, committing
 from winback.outcomes.measuring import measure as measure_outcomes
+from winback.providers.lookups import Lookup
 from winback.providers.outgoing import Sender
 from winback.responses.applying import respond as respond_to_events
 from winback.sources.config import load_sources
@@ -48,13 +50,15 @@ class Day:
     """One day's work: the business, the instant it stands at, and the ways out of the house.
 
     ``clock`` only dates the beginning and end of runs; decisions use ``now``. ``deliver_news``
-    lets stand-ins report what became of messages; real providers report by themselves.
+    lets stand-ins report what became of messages; real providers report by themselves. Without
+    ``lookups`` doubts wait for webhooks.
     """
 
     business: Business
     now: datetime
     clock: Clock
     senders: Mapping[Channel, Sender] = field(default_factory=dict)
+    lookups: Mapping[Channel, Lookup] = field(default_factory=dict)
     deliver_news: Callable[[], Awaitable[None]] | None = None
     rng: Random = field(default_factory=SystemRandom)
     by: str = "direct"
@@ -93,7 +97,7 @@ async def detect(day: Day) -> Counts:
 
 
 async def send(day: Day) -> Counts:
-    """Send what is due, then let the providers' news come in.
+    """Send what is due, let the providers' news come in, and ask them about doubts.
 
     Safe to repeat: a claim is a guarded update, and what is unclear is never sent again.
     """
@@ -101,12 +105,14 @@ async def send(day: Day) -> Counts:
         counts.update(asdict(await send_due(day.business, day.senders, now=day.now, rng=day.rng)))
         if day.deliver_news is not None:
             await day.deliver_news()
+        counts.update(asdict(await resolve_doubts(day.business, day.lookups, now=day.now)))
     return counts
 
 
 async def respond(day: Day) -> Counts:
-    """Apply events and purchases that wait; safe to repeat."""
+    """Ask the providers about doubts, then apply events and purchases; safe to repeat."""
     with _recorded(day, Stage.RESPOND) as counts:
+        counts.update(asdict(await resolve_doubts(day.business, day.lookups, now=day.now)))
         counts.update(asdict(respond_to_events(day.business, day.now)))
     return counts
 

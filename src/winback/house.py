@@ -34,6 +34,7 @@ from winback.environment import Environment, read_environment
 from winback.errors import ConfigError
 from winback.failpoints import committing
 from winback.messages.shelf import load_shelf
+from winback.providers.lookup_registry import open_lookups
 from winback.providers.registry import open_senders
 from winback.sandbox.record import Record
 from winback.settings import Settings, load_settings
@@ -95,7 +96,16 @@ async def open_day(
         senders = await stack.enter_async_context(
             open_senders(settings, environment, clock=clock, lend=lend)
         )
-        yield Day(business, now, SystemClock(), senders, deliver_news=deliver_news, by=by)
+        lookups = await stack.enter_async_context(open_lookups(settings, environment, lend=lend))
+        yield Day(
+            business,
+            now,
+            SystemClock(),
+            senders,
+            lookups=lookups,
+            deliver_news=deliver_news,
+            by=by,
+        )
 
 
 class _StandIns:

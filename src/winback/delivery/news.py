@@ -47,6 +47,9 @@ def apply_news(
             "reason": reason if to_state in _NEEDS_REASON else "",
             "provider_code": code or None,
             "settled_at": at if to_state in SETTLED else None,
+            # What was asked of its provider before was another question.
+            "looks": 0,
+            "look_at": None,
         }
     if values:
         connection.execute(
