@@ -111,7 +111,7 @@ async def test_a_town_of_mails_comes_to_life(
 ) -> None:
     """Every road is walked: events, taps, one-click, replies; codes are used when people come."""
     customers = [f"{number:04d}" for number in range(1, 1_201)]
-    sandbox.record.add_mails([mail_to(customer) for customer in customers])
+    sandbox.record.add(mails=[mail_to(customer) for customer in customers])
 
     count = await town.evening(EVENING)
 
@@ -137,7 +137,7 @@ async def test_nothing_is_acted_on_twice(
     town: DemoTown, sandbox: Sandbox, receiver: Receiver
 ) -> None:
     """What was read once is not read again."""
-    sandbox.record.add_mails([mail_to("0001")])
+    sandbox.record.add(mails=[mail_to("0001")])
     await town.evening(EVENING)
     before = len(receiver.came)
 
@@ -150,7 +150,7 @@ async def test_texts_are_delivered_and_answered(
 ) -> None:
     """Every text gets its status; some people text back, STOP among them."""
     for number in range(1, 301):
-        sandbox.record.add_text(text_to(f"{number:04d}"))
+        sandbox.record.add(texts=[text_to(f"{number:04d}")])
 
     await town.evening(EVENING)
 
@@ -169,11 +169,11 @@ async def test_the_message_that_moves_them_brings_them(town: DemoTown, sandbox: 
         for name in (f"{number:04d}" for number in range(1, 2_000))
         if temperament_of(1997, name).moved_by == 2 and not temperament_of(1997, name).is_bouncing
     )
-    sandbox.record.add_mails([mail_to(customer, "concern")])
+    sandbox.record.add(mails=[mail_to(customer, "concern")])
     await town.evening(EVENING)
     assert town.shop.simulated == []
 
-    sandbox.record.add_mails([mail_to(customer, "voucher")])
+    sandbox.record.add(mails=[mail_to(customer, "voucher")])
     await town.evening(EVENING)
 
     assert [order.customer for order in town.shop.simulated] == [customer]
@@ -217,7 +217,7 @@ async def test_an_unreachable_receiver_is_no_silence(tmp_path: Path, sandbox: Sa
     """Where the public pages do not answer, the demo says so instead of going on."""
     town = DemoTown(tmp_path, sandbox, receiver_url="http://127.0.0.1:1")
     town.open()
-    sandbox.record.add_mails([mail_to(f"{number:04d}") for number in range(1, 200)])
+    sandbox.record.add(mails=[mail_to(f"{number:04d}") for number in range(1, 200)])
 
     with pytest.raises(aiohttp.ClientError):
         await town.evening(EVENING)

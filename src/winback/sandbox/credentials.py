@@ -15,29 +15,34 @@ class Credentials:
     account_sid: str
     api_key: str = field(repr=False)
     auth_token: str = field(repr=False)
+    webhook_key: str
+    """The public key of the event webhook, as SendGrid shows it: Base64 DER."""
+    parse_webhook_key: str
+    """The public key of the inbound mail webhook: Base64 DER."""
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKeys:
+    """What SendGrid keeps for itself: the private keys of the two webhooks."""
+
     event_key: ec.EllipticCurvePrivateKey = field(repr=False)
     parse_key: ec.EllipticCurvePrivateKey = field(repr=False)
 
-    @property
-    def webhook_key(self) -> str:
-        """The public key of the event webhook, as SendGrid shows it: Base64 DER."""
-        return _public(self.event_key)
 
-    @property
-    def parse_webhook_key(self) -> str:
-        """The public key of the inbound mail webhook: Base64 DER."""
-        return _public(self.parse_key)
-
-
-def make_credentials(rng: Random) -> Credentials:
-    """Make the secrets of one pair of stand-ins."""
-    return Credentials(
-        account_sid="AC" + hexadecimal(rng, 32),
-        api_key=f"SG.{letters(rng, 22)}.{letters(rng, 43)}",
-        auth_token=hexadecimal(rng, 32),
-        event_key=_private(rng),
-        parse_key=_private(rng),
+def make_credentials(rng: Random) -> tuple[Credentials, SigningKeys]:
+    """Make the secrets of one pair of stand-ins: the account's, and the providers' own."""
+    account_sid = "AC" + hexadecimal(rng, 32)
+    api_key = f"SG.{letters(rng, 22)}.{letters(rng, 43)}"
+    auth_token = hexadecimal(rng, 32)
+    keys = SigningKeys(event_key=_private(rng), parse_key=_private(rng))
+    own = Credentials(
+        account_sid=account_sid,
+        api_key=api_key,
+        auth_token=auth_token,
+        webhook_key=_public(keys.event_key),
+        parse_webhook_key=_public(keys.parse_key),
     )
+    return own, keys
 
 
 def hexadecimal(rng: Random, length: int) -> str:

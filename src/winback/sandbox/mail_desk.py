@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 
+import orjson
+
 from winback.sandbox.record import Mail
 
 MAX_BYTES: Final = 30 * 1024 * 1024
@@ -55,6 +57,16 @@ def error_body(message: str, field: str | None = None) -> dict[str, Any]:
     """Give an error as SendGrid writes it."""
     hint = f"{_HELP}{field}" if field else None
     return {"errors": [{"message": message, "field": field, "help": hint}]}
+
+
+def read(body: bytes) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """Read a request; gives what it says, and the body of the 400 with which it is refused."""
+    try:
+        payload = orjson.loads(body)
+        return payload, refuse(payload)
+    except (AttributeError, TypeError, ValueError):
+        # No JSON, or a field of another kind than documented.
+        return {}, error_body("Bad Request")
 
 
 def refuse(payload: Any) -> dict[str, Any] | None:
@@ -153,12 +165,15 @@ def _is_address(address: object) -> bool:
 def accepted(payload: Mapping[str, Any], *, message_id: str, at: datetime) -> list[Mail]:
     """Give the mails that a right request asks for, one per recipient; their ids come later."""
     content = {part["type"]: part["value"] for part in payload["content"]}
-    everyones = payload.get("custom_args") or {}
+    people = [
+        (person, {**(payload.get("custom_args") or {}), **(person.get("custom_args") or {})})
+        for person in payload["personalizations"]
+    ]
     return [
         Mail(
             id=0,
             message_id=message_id,
-            send_id=str({**everyones, **(person.get("custom_args") or {})}.get("wb_send_id", "")),
+            send_id=arguments.get("wb_send_id", ""),
             to_address=entry["email"],
             from_address=payload["from"]["email"],
             reply_to=(payload.get("reply_to") or {}).get("email", ""),
@@ -168,8 +183,9 @@ def accepted(payload: Mapping[str, Any], *, message_id: str, at: datetime) -> li
             headers={**(payload.get("headers") or {}), **(person.get("headers") or {})},
             categories=tuple(payload.get("categories") or ()),
             at=at,
+            arguments=arguments,
         )
-        for person in payload["personalizations"]
+        for person, arguments in people
         for kind in ("to", "cc", "bcc")
         for entry in person.get(kind) or ()
     ]

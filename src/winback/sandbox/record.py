@@ -1,24 +1,26 @@
 """The stand-ins' own record of all they accepted: a SQLite file that winback does not write to.
 
 A row is committed before the request is answered, so that it survives a killed process (not a
-power cut: ``synchronous`` is off for speed).
+power cut: ``synchronous`` is off for speed). While one process writes, others may read (WAL).
 """
 
-import json
 import sqlite3
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+import orjson
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS mails (
   id INTEGER PRIMARY KEY AUTOINCREMENT, message_id TEXT NOT NULL, send_id TEXT NOT NULL,
   to_address TEXT NOT NULL, from_address TEXT NOT NULL, reply_to TEXT NOT NULL,
   subject TEXT NOT NULL, text TEXT NOT NULL, html TEXT NOT NULL, headers TEXT NOT NULL,
-  categories TEXT NOT NULL, at TEXT NOT NULL, is_told INTEGER NOT NULL DEFAULT 0
+  categories TEXT NOT NULL, at TEXT NOT NULL, is_told INTEGER NOT NULL DEFAULT 0,
+  arguments TEXT NOT NULL DEFAULT '{}'
 );
 CREATE TABLE IF NOT EXISTS texts (
   id INTEGER PRIMARY KEY AUTOINCREMENT, sid TEXT NOT NULL UNIQUE, send_id TEXT NOT NULL,
@@ -26,19 +28,28 @@ CREATE TABLE IF NOT EXISTS texts (
   valid_for_seconds INTEGER NOT NULL, status TEXT NOT NULL, error_code INTEGER,
   at TEXT NOT NULL, is_told INTEGER NOT NULL DEFAULT 0
 );
+CREATE TABLE IF NOT EXISTS mail_events (
+  id INTEGER PRIMARY KEY, mail_id INTEGER NOT NULL, event TEXT NOT NULL
+);
 CREATE INDEX IF NOT EXISTS ix_texts_to ON texts (to_number);
+CREATE INDEX IF NOT EXISTS ix_mails_to ON mails (to_address);
 CREATE INDEX IF NOT EXISTS ix_mails_untold ON mails (id) WHERE is_told = 0;
 CREATE INDEX IF NOT EXISTS ix_texts_untold ON texts (id) WHERE is_told = 0;
+CREATE INDEX IF NOT EXISTS ix_mail_events_mail ON mail_events (mail_id);
 CREATE TABLE IF NOT EXISTS stops (number TEXT PRIMARY KEY, at TEXT NOT NULL);
 """
 _MAIL: Final = (
     "id, message_id, send_id, to_address, from_address, reply_to, subject, text, html, headers, "
-    "categories, at"
+    "categories, at, arguments"
 )
 _TEXT: Final = (
     "id, sid, send_id, to_number, service, body, callback, valid_for_seconds, status, error_code, "
     "at"
 )
+_SLIM_MAIL: Final = _MAIL.replace("text, html", "'' AS text, '' AS html")
+_ADD_MAIL: Final = f"INSERT INTO mails ({_MAIL[4:]}) VALUES ({'?,' * 11}?)"  # noqa: S608 - our own column names
+_ADD_TEXT: Final = f"INSERT INTO texts ({_TEXT[4:]}) VALUES ({'?,' * 9}?)"  # noqa: S608 - our own column names
+_ALL: Final = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +68,13 @@ class Mail:
     headers: Mapping[str, str]
     categories: tuple[str, ...]
     at: datetime
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    """The custom arguments, our send id among them."""
+
+    @property
+    def full_id(self) -> str:
+        """The ``sg_message_id``: the ``X-Message-Id`` and what the service adds (SG-11)."""
+        return f"{self.message_id}.recvd-stand-in-1.{self.id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +95,12 @@ class Text:
 
 
 class Record:
-    """Everything accepted, over all runs; usable from any thread."""
+    """Everything accepted, over all runs; usable from any thread.
 
-    def __init__(self, path: Path | None = None) -> None:
+    With ``is_reader`` the file is another process's to write, and exists.
+    """
+
+    def __init__(self, path: Path | None = None, *, is_reader: bool = False) -> None:
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
@@ -87,9 +108,17 @@ class Record:
             path or ":memory:", check_same_thread=False, isolation_level=None, timeout=30
         )
         self._connection.row_factory = sqlite3.Row
+        if is_reader:
+            self._connection.execute("PRAGMA query_only=1")
+            return
         self._connection.execute("PRAGMA journal_mode=WAL")
         self._connection.execute("PRAGMA synchronous=OFF")
         self._connection.executescript(_SCHEMA)
+        if "arguments" not in {row["name"] for row in self._read("PRAGMA table_info(mails)")}:
+            # A record of winback 0.1, from before Email Logs were imitated.
+            self._connection.execute(
+                "ALTER TABLE mails ADD COLUMN arguments TEXT NOT NULL DEFAULT '{}'"
+            )
 
     def close(self) -> None:
         """Close the file."""
@@ -106,113 +135,151 @@ class Record:
 
     def mails(self, since_id: int = 0) -> list[Mail]:
         """Give the mails accepted after that one, oldest first."""
-        return self._mails("id > ?", since_id)
+        return self.find_mails("id > ?", [since_id])
 
     def texts(self, since_id: int = 0) -> list[Text]:
         """Give the texts accepted after that one, oldest first."""
-        return self._texts("id > ?", since_id)
+        return self.find_texts("id > ?", [since_id])
 
-    def untold_mails(self) -> list[Mail]:
-        """Give the mails of which nothing was reported yet."""
-        return self._mails("is_told = 0")
+    def untold_mails(self, since_id: int = 0) -> list[Mail]:
+        """Give the mails after that one of which nothing was reported yet, without their bodies."""
+        query = f"SELECT {_SLIM_MAIL} FROM mails WHERE is_told = 0 AND id > ? ORDER BY id"  # noqa: S608 - our own column names
+        return [_mail(row) for row in self._read(query, [since_id])]
 
-    def untold_texts(self) -> list[Text]:
-        """Give the texts of which nothing was reported yet."""
-        return self._texts("is_told = 0")
+    def untold_texts(self, since_id: int = 0) -> list[Text]:
+        """Give the texts after that one of which nothing was reported yet."""
+        return self.find_texts("is_told = 0 AND id > ?", [since_id])
+
+    def count_untold(self, mail_id: int, text_id: int) -> int:
+        """Give of how many mails and texts after those nothing was reported yet."""
+        query = (
+            "SELECT (SELECT COUNT(*) FROM mails WHERE is_told = 0 AND id > ?)"
+            " + (SELECT COUNT(*) FROM texts WHERE is_told = 0 AND id > ?)"
+        )
+        return int(self._read(query, [mail_id, text_id])[0][0])
+
+    def mail(self, mail_id: int) -> Mail | None:
+        """Give the mail with that id."""
+        return next(iter(self.find_mails("id = ?", [mail_id])), None)
 
     def text(self, sid: str) -> Text | None:
         """Give the text with that sid."""
-        return next(iter(self._texts("sid = ?", sid)), None)
+        return next(iter(self.find_texts("sid = ?", [sid])), None)
 
     def texts_to(self, number: str) -> list[Text]:
         """Give the texts to that number, oldest first."""
-        return self._texts("to_number = ?", number)
+        return self.find_texts("to_number = ?", [number])
+
+    def events(self, mail_id: int) -> list[dict[str, Any]]:
+        """Give what was reported of a mail, oldest report first."""
+        query = "SELECT event FROM mail_events WHERE mail_id = ? ORDER BY id"
+        return [orjson.loads(row["event"]) for row in self._read(query, [mail_id])]
 
     def has_stopped(self, number: str) -> bool:
         """Say whether that number texted STOP and not START since."""
-        return bool(self._read("SELECT 1 FROM stops WHERE number = ?", number))
+        return bool(self._read("SELECT 1 FROM stops WHERE number = ?", [number]))
 
-    def add_mails(self, mails: Iterable[Mail]) -> None:
-        """Keep mails; their ids are given by the file."""
-        rows = [
-            (
-                mail.message_id,
-                mail.send_id,
-                mail.to_address,
-                mail.from_address,
-                mail.reply_to,
-                mail.subject,
-                mail.text,
-                mail.html,
-                json.dumps(dict(mail.headers)),
-                json.dumps(mail.categories),
-                mail.at.isoformat(),
-            )
-            for mail in mails
-        ]
-        self._write(f"INSERT INTO mails ({_MAIL[4:]}) VALUES (?,?,?,?,?,?,?,?,?,?,?)", rows)  # noqa: S608 - our own column names
+    def find_mails(
+        self, where: str, values: Sequence[object] = (), *, newest: int = _ALL
+    ) -> list[Mail]:
+        """Give the mails of a condition, oldest first; with ``newest`` that many, newest first."""
+        rows = self._find(f"SELECT {_MAIL} FROM mails", where, values, newest=newest)  # noqa: S608 - our own words
+        return [_mail(row) for row in rows]
 
-    def add_text(self, text: Text) -> None:
-        """Keep a text; its id is given by the file."""
-        row = (
-            text.sid,
-            text.send_id,
-            text.to_number,
-            text.service,
-            text.body,
-            text.callback,
-            text.valid_for_seconds,
-            text.status,
-            text.error_code,
-            text.at.isoformat(),
-        )
-        self._write(f"INSERT INTO texts ({_TEXT[4:]}) VALUES (?,?,?,?,?,?,?,?,?,?)", [row])  # noqa: S608 - our own column names
+    def find_texts(
+        self, where: str, values: Sequence[object] = (), *, newest: int = _ALL
+    ) -> list[Text]:
+        """Give the texts of a condition, oldest first; with ``newest`` that many, newest first."""
+        rows = self._find(f"SELECT {_TEXT} FROM texts", where, values, newest=newest)  # noqa: S608 - our own words
+        return [Text(**{**row, "at": datetime.fromisoformat(row["at"])}) for row in map(dict, rows)]
 
-    def set_status(self, sid: str, status: str, error_code: int | None = None) -> None:
-        """Note what became of a text, and that it was reported."""
+    def add(self, mails: Iterable[Mail] = (), texts: Iterable[Text] = ()) -> None:
+        """Keep mails and texts in one transaction; their ids are given by the file."""
         self._write(
-            "UPDATE texts SET status = ?, error_code = ?, is_told = 1 WHERE sid = ?",
-            [(status, error_code, sid)],
+            (_ADD_MAIL, [_mail_row(mail) for mail in mails]),
+            (_ADD_TEXT, [_text_row(text) for text in texts]),
         )
 
-    def mark_told(self, mails: Iterable[Mail]) -> None:
+    def add_events(self, events: Iterable[tuple[int, Mapping[str, Any]]]) -> None:
+        """Keep what is reported of mails, (mail's id, event) each."""
+        rows = [(mail_id, orjson.dumps(event).decode()) for mail_id, event in events]
+        self._write(("INSERT INTO mail_events (mail_id, event) VALUES (?, ?)", rows))
+
+    def set_statuses(self, statuses: Iterable[tuple[str, str, int | None]]) -> None:
+        """Note what became of texts, (sid, status, error code) each, and that it was reported."""
+        rows = [(status, code, sid) for sid, status, code in statuses]
+        self._write(
+            ("UPDATE texts SET status = ?, error_code = ?, is_told = 1 WHERE sid = ?", rows)
+        )
+
+    def mark_told(self, mail_ids: Iterable[int]) -> None:
         """Note that something was reported of these mails."""
-        self._write("UPDATE mails SET is_told = 1 WHERE id = ?", [(mail.id,) for mail in mails])
+        self._write(("UPDATE mails SET is_told = 1 WHERE id = ?", [(one,) for one in mail_ids]))
 
     def set_stopped(self, number: str, at: datetime, *, is_stopped: bool) -> None:
         """Note a STOP or a START of a number."""
         if is_stopped:
-            self._write("INSERT OR REPLACE INTO stops VALUES (?, ?)", [(number, at.isoformat())])
+            self._write(("INSERT OR REPLACE INTO stops VALUES (?, ?)", [(number, at.isoformat())]))
         else:
-            self._write("DELETE FROM stops WHERE number = ?", [(number,)])
+            self._write(("DELETE FROM stops WHERE number = ?", [(number,)]))
 
-    def _mails(self, where: str, *values: object) -> list[Mail]:
-        rows = self._read(f"SELECT {_MAIL} FROM mails WHERE {where} ORDER BY id", *values)  # noqa: S608 - our own words
-        return [
-            Mail(
-                **{
-                    **row,
-                    "headers": json.loads(row["headers"]),
-                    "categories": tuple(json.loads(row["categories"])),
-                    "at": datetime.fromisoformat(row["at"]),
-                }
-            )
-            for row in map(dict, rows)
-        ]
+    def _find(
+        self, select: str, where: str, values: Sequence[object], *, newest: int
+    ) -> list[sqlite3.Row]:
+        order = "id" if newest == _ALL else "id DESC"
+        return self._read(f"{select} WHERE {where} ORDER BY {order} LIMIT ?", [*values, newest])
 
-    def _texts(self, where: str, *values: object) -> list[Text]:
-        rows = self._read(f"SELECT {_TEXT} FROM texts WHERE {where} ORDER BY id", *values)  # noqa: S608 - our own words
-        return [Text(**{**row, "at": datetime.fromisoformat(row["at"])}) for row in map(dict, rows)]
-
-    def _read(self, query: str, *values: object) -> list[sqlite3.Row]:
+    def _read(self, query: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:
         with self._lock:
             return self._connection.execute(query, values).fetchall()
 
-    def _write(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
-        with self._lock:
-            if len(rows) == 1:
-                self._connection.execute(statement, rows[0])
-                return
+    def _write(self, *changes: tuple[str, Sequence[tuple[object, ...]]]) -> None:
+        with self._lock, self._connection:
             self._connection.execute("BEGIN IMMEDIATE")
-            self._connection.executemany(statement, rows)
-            self._connection.execute("COMMIT")
+            for statement, rows in changes:
+                if rows:
+                    self._connection.executemany(statement, rows)
+
+
+def _mail(row: sqlite3.Row) -> Mail:
+    return Mail(
+        **{
+            **dict(row),
+            "headers": orjson.loads(row["headers"]),
+            "categories": tuple(orjson.loads(row["categories"])),
+            "at": datetime.fromisoformat(row["at"]),
+            "arguments": orjson.loads(row["arguments"]),
+        }
+    )
+
+
+def _mail_row(mail: Mail) -> tuple[object, ...]:
+    return (
+        mail.message_id,
+        mail.send_id,
+        mail.to_address,
+        mail.from_address,
+        mail.reply_to,
+        mail.subject,
+        mail.text,
+        mail.html,
+        orjson.dumps(mail.headers).decode(),
+        orjson.dumps(mail.categories).decode(),
+        mail.at.isoformat(),
+        orjson.dumps(mail.arguments).decode(),
+    )
+
+
+def _text_row(text: Text) -> tuple[object, ...]:
+    return (
+        text.sid,
+        text.send_id,
+        text.to_number,
+        text.service,
+        text.body,
+        text.callback,
+        text.valid_for_seconds,
+        text.status,
+        text.error_code,
+        text.at.isoformat(),
+    )

@@ -1,29 +1,42 @@
-"""Both APIs over HTTP: routes, keys, faults; the rules are the desks'."""
+"""Both APIs: keys, calls that send, and what goes wrong with them; the rules are the desks'."""
 
 import asyncio
 import base64
 import hmac
-import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from random import Random
 from typing import Any, Final
+from urllib.parse import parse_qsl
 
-from aiohttp import web
+import orjson
 
 from winback.clock import Clock
-from winback.sandbox import mail_desk, text_desk
+from winback.sandbox import log_desk, mail_desk, text_desk
 from winback.sandbox.credentials import Credentials, hexadecimal, letters
 from winback.sandbox.faults import ACCEPTS, Fault, FaultPlan
-from winback.sandbox.record import Record, Text
+from winback.sandbox.journal import Journal
+from winback.sandbox.record import Mail, Record, Text
+from winback.sandbox.wire import Exchange
 
-_MESSAGES: Final = "/2010-04-01/Accounts/{account}/Messages"
 _TOO_LARGE: Final = 413
-_PAGE_SIZE: Final = 50
-_LARGEST_PAGE: Final = 1000
+_ACCOUNTS: Final = "/2010-04-01/Accounts/"
+_DROPS: Final = frozenset({Fault.DROP_BEFORE, Fault.DROP_AFTER})
+_ERRORS: Final = frozenset({Fault.ERROR_BEFORE, Fault.ERROR_AFTER})
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """A right call that sends: what it asks for, and how it is answered when all goes well."""
+
+    exchange: Exchange
+    accept: Callable[[datetime], list[Mail] | list[Text]]
+    reply: Callable[[], None]
 
 
 class Desk:
-    """Answers requests as SendGrid and Twilio do; ``faults`` may be changed at any time."""
+    """Answers requests as SendGrid and Twilio do; ``plan`` may be changed at any time."""
 
     def __init__(
         self, credentials: Credentials, record: Record, *, clock: Clock, rng: Random
@@ -32,177 +45,182 @@ class Desk:
         self._record = record
         self._clock = clock
         self._rng = rng
-        self._calls = 0
-        self.faults = FaultPlan()
+        self.calls = 0
+        self.journal = Journal(record)
+        self.plan = FaultPlan()
         login = f"{credentials.account_sid}:{credentials.auth_token}".encode()
-        self._basic = "Basic " + base64.b64encode(login).decode()
-        self._bearer = f"Bearer {credentials.api_key}"
+        self._basic = b"Basic " + base64.b64encode(login)
+        self._bearer = f"Bearer {credentials.api_key}".encode()
 
-    def app(self) -> web.Application:
-        """Make the web application of both APIs."""
-        # A little above SendGrid's limit, so that its own answer is seen.
-        app = web.Application(client_max_size=mail_desk.MAX_BYTES + 1024 * 1024)
-        app.add_routes(
-            [
-                web.post("/v3/mail/send", self._send_mail),
-                web.get("/v3/scopes", self._scopes),
-                web.get("/2010-04-01/Accounts/{account}.json", self._account),
-                web.post(_MESSAGES + ".json", self._send_text),
-                web.get(_MESSAGES + ".json", self._list_texts),
-                web.get(_MESSAGES + "/{sid}.json", self._show_text),
-                web.post(_MESSAGES + "/{sid}.json", self._change_text),
-            ]
-        )
-        return app
+    def take(self, exchange: Exchange) -> None:
+        """Answer a request, now or when its time has come."""
+        if exchange.path.startswith("/v3/"):
+            self._at_sendgrid(exchange)
+        elif exchange.path.startswith(_ACCOUNTS):
+            self._at_twilio(exchange)
+        else:
+            _answer(exchange, 404, mail_desk.error_body("not found"))
 
-    async def _send_mail(self, request: web.Request) -> web.Response:
-        if refusal := self._refuse_key(request):
-            return refusal
-        body = await request.read()
-        if len(body) > mail_desk.MAX_BYTES:
-            return _json(mail_desk.error_body("Payload Too Large"), _TOO_LARGE)
-        try:
-            payload = json.loads(body)
-        except ValueError:
-            return _json(mail_desk.error_body("Bad Request"), 400)
-        try:
-            mistakes = mail_desk.refuse(payload)
-        except (AttributeError, TypeError, ValueError):
-            # A field of another kind than documented.
-            mistakes = mail_desk.error_body("Bad Request")
+    def _at_sendgrid(self, exchange: Exchange) -> None:
+        if not _is_same(exchange, self._bearer):
+            said = "The provided authorization grant is invalid, expired, or revoked"
+            _answer(exchange, 401, mail_desk.error_body(said))
+            return
+        call = (exchange.method, exchange.path)
+        if call == ("POST", "/v3/mail/send"):
+            self._send_mail(exchange)
+        elif call == ("GET", "/v3/scopes"):
+            scopes = ["mail.send", "messages.read"] if self.plan.has_logs else ["mail.send"]
+            _answer(exchange, 200, {"scopes": scopes})
+        elif exchange.path.startswith(log_desk.PATH):
+            if self.plan.has_logs:
+                status, body = log_desk.answer(*call, exchange.body, self._record)
+                _answer(exchange, status, body)
+            else:
+                _answer(exchange, 403, mail_desk.error_body("access forbidden"))
+        else:
+            _answer(exchange, 404, mail_desk.error_body("not found"))
+
+    def _send_mail(self, exchange: Exchange) -> None:
+        if len(exchange.body) > mail_desk.MAX_BYTES:
+            _answer(exchange, _TOO_LARGE, mail_desk.error_body("Payload Too Large"))
+            return
+        payload, mistakes = mail_desk.read(exchange.body)
         if mistakes is not None:
-            return _json(mistakes, 400)
-        fault = self._next_fault()
+            _answer(exchange, 400, mistakes)
+            return
         message_id = letters(self._rng, 22)
-        if fault is None or fault in ACCEPTS:
-            now = self._clock.now()
-            self._record.add_mails(mail_desk.accepted(payload, message_id=message_id, at=now))
-        answer = web.Response(status=202, headers={"X-Message-Id": message_id})
-        return await self._with_fault(request, answer, fault)
 
-    async def _send_text(self, request: web.Request) -> web.Response:
-        if refusal := self._refuse_login(request):
-            return refusal
-        form = {name: str(value) for name, value in (await request.post()).items()}
+        def accept(now: datetime) -> list[Mail]:
+            return mail_desk.accepted(payload, message_id=message_id, at=now)
+
+        def reply() -> None:
+            exchange.answer(202, headers={"X-Message-Id": message_id})
+
+        self._run(Send(exchange, accept, reply))
+
+    def _at_twilio(self, exchange: Exchange) -> None:
+        if not _is_same(exchange, self._basic):
+            _answer(exchange, 401, text_desk.error_body(401, 20003, "Authenticate"))
+            return
+        sid = self._credentials.account_sid
+        account, _, rest = exchange.path.removeprefix(_ACCOUNTS).partition("/")
+        call = (exchange.method, rest)
+        if account == f"{sid}.json" and call == ("GET", ""):
+            _answer(exchange, 200, {"sid": sid, "status": "active", "type": "Full"})
+        elif account != sid:
+            _answer(exchange, 404, _not_found(exchange))
+        elif call == ("POST", "Messages.json"):
+            self._send_text(exchange)
+        elif call == ("GET", "Messages.json"):
+            query = dict(parse_qsl(exchange.query, keep_blank_values=True))
+            _answer(exchange, 200, text_desk.listed(self._record, query, sid))
+        elif rest.startswith("Messages/") and rest.endswith(".json"):
+            self._one_text(exchange, rest.removeprefix("Messages/").removesuffix(".json"))
+        else:
+            _answer(exchange, 404, _not_found(exchange))
+
+    def _send_text(self, exchange: Exchange) -> None:
+        form = _form(exchange)
         if mistake := text_desk.refuse(form, self._record):
-            return _json(mistake, 400)
-        fault = self._next_fault()
-        text = text_desk.accepted(form, sid="SM" + hexadecimal(self._rng, 32), at=self._clock.now())
-        if fault is None or fault in ACCEPTS:
-            self._record.add_text(text)
-        return await self._with_fault(request, _json(self._shown(text), 201), fault)
+            _answer(exchange, 400, mistake)
+            return
+        sid = "SM" + hexadecimal(self._rng, 32)
+        shown: dict[str, Any] = {}
 
-    def _next_fault(self) -> Fault | None:
-        self._calls += 1
-        return self.faults.choose(self._calls)
+        def accept(now: datetime) -> list[Text]:
+            text = text_desk.accepted(form, sid=sid, at=now)
+            shown.update(text_desk.shown(text, self._credentials.account_sid))
+            return [text]
 
-    async def _with_fault(
-        self, request: web.Request, answer: web.Response, fault: Fault | None
-    ) -> web.Response:
-        if fault in {Fault.DROP_BEFORE, Fault.DROP_AFTER}:
-            if request.transport is not None:
-                request.transport.abort()
-            return answer
-        if fault in {Fault.ERROR_BEFORE, Fault.ERROR_AFTER}:
-            return web.Response(status=500, text="<html>Internal Server Error</html>")
-        if fault in {Fault.BUSY, Fault.BUSY_SILENT}:
-            return self._busy(is_silent=fault is Fault.BUSY_SILENT, path=request.path)
-        if fault is Fault.DELAY:
-            await asyncio.sleep(self.faults.delay_seconds)
-        return answer
+        self._run(Send(exchange, accept, lambda: _answer(exchange, 201, shown)))
 
-    def _busy(self, *, is_silent: bool, path: str) -> web.Response:
-        body = mail_desk.error_body("too many requests")
-        if not path.startswith("/v3/"):
-            body = text_desk.error_body(429, 20429, "Too Many Requests")
-        response = _json(body, 429)
-        if not is_silent:
-            reset = int(self._clock.now().timestamp()) + self.faults.busy_seconds
-            response.headers["X-RateLimit-Limit"] = "500"
-            response.headers["X-RateLimit-Remaining"] = "0"
-            response.headers["X-RateLimit-Reset"] = str(reset)
-        return response
-
-    async def _scopes(self, request: web.Request) -> web.Response:
-        return self._refuse_key(request) or _json({"scopes": ["mail.send"]}, 200)
-
-    async def _account(self, request: web.Request) -> web.Response:
-        account = {"sid": self._credentials.account_sid, "status": "active", "type": "Full"}
-        return self._refuse_login(request) or _json(account, 200)
-
-    async def _show_text(self, request: web.Request) -> web.Response:
-        if refusal := self._refuse_login(request):
-            return refusal
-        text = self._record.text(request.match_info["sid"])
-        return _json(self._shown(text), 200) if text else _not_found(request)
-
-    async def _list_texts(self, request: web.Request) -> web.Response:
-        if refusal := self._refuse_login(request):
-            return refusal
-        query = request.query
-        texts = self._record.texts_to(query["To"]) if "To" in query else self._record.texts()
-        # Newest first, as Twilio lists them.
-        found = text_desk.chosen(texts, query)[::-1]
-        size = min(_whole(query.get("PageSize"), _PAGE_SIZE), _LARGEST_PAGE)
-        page = _whole(query.get("Page"), 0)
-        has_more = len(found) > (page + 1) * size
-        after = request.rel_url.update_query(Page=str(page + 1), PageSize=str(size))
-        return _json(
-            {
-                "messages": [self._shown(text) for text in found[page * size : (page + 1) * size]],
-                "page": page,
-                "page_size": size,
-                "uri": str(request.rel_url),
-                "next_page_uri": str(after) if has_more else None,
-            },
-            200,
-        )
-
-    async def _change_text(self, request: web.Request) -> web.Response:
-        if refusal := self._refuse_login(request):
-            return refusal
-        text = self._record.text(request.match_info["sid"])
+    def _one_text(self, exchange: Exchange, sid: str) -> None:
+        account = self._credentials.account_sid
+        text = self._record.text(sid)
         if text is None:
-            return _not_found(request)
-        form = await request.post()
-        if form.get("Status") != "canceled":
-            return _json(text_desk.error_body(400, 20001, "Invalid parameter: Status"), 400)
-        if text.status not in text_desk.CANCELABLE:
-            mistake = text_desk.error_body(400, 30409, "The message cannot be canceled")
-            return _json(mistake, 400)
-        self._record.set_status(text.sid, "canceled")
-        changed = self._record.text(text.sid) or text
-        return _json(self._shown(changed), 200)
+            _answer(exchange, 404, _not_found(exchange))
+        elif exchange.method == "GET":
+            _answer(exchange, 200, text_desk.shown(text, account))
+        elif _form(exchange).get("Status") != "canceled":
+            _answer(exchange, 400, text_desk.error_body(400, 20001, "Invalid parameter: Status"))
+        elif text.status not in text_desk.CANCELABLE:
+            said = "The message cannot be canceled"
+            _answer(exchange, 400, text_desk.error_body(400, 30409, said))
+        else:
+            self._record.set_statuses([(sid, "canceled", None)])
+            _answer(exchange, 200, text_desk.shown(self._record.text(sid) or text, account))
 
-    def _shown(self, text: Text) -> dict[str, Any]:
-        return text_desk.shown(text, self._credentials.account_sid)
+    def _run(self, send: Send) -> None:
+        """Accept a right call and answer it, at the times and with the fault of the plan."""
+        self.calls += 1
+        plan, began_at = self.plan, asyncio.get_running_loop().time()
+        fault = plan.choose(self.calls)
+        answers_at = began_at + plan.latency_seconds
+        if fault in {Fault.DELAY, Fault.ACCEPT_LATE}:
+            answers_at += plan.delay_seconds
 
-    def _refuse_key(self, request: web.Request) -> web.Response | None:
-        if _is_same(request.headers.get("Authorization"), self._bearer):
-            return None
-        said = "The provided authorization grant is invalid, expired, or revoked"
-        return _json(mail_desk.error_body(said), 401)
+        def finish() -> None:
+            _at(answers_at, lambda: self._finish(send, fault))
 
-    def _refuse_login(self, request: web.Request) -> web.Response | None:
-        if not _is_same(request.headers.get("Authorization"), self._basic):
-            return _json(text_desk.error_body(401, 20003, "Authenticate"), 401)
-        if request.match_info["account"] != self._credentials.account_sid:
-            return _not_found(request)
-        return None
+        def accept() -> None:
+            self.journal.keep(send.accept(self._clock.now()), finish)
+
+        if fault is not None and fault not in ACCEPTS:
+            finish()
+        elif fault is Fault.ACCEPT_LATE:
+            _at(answers_at, accept)
+        else:
+            accept()
+
+    def _finish(self, send: Send, fault: Fault | None) -> None:
+        if fault in _DROPS:
+            send.exchange.hang_up()
+        elif fault in _ERRORS:
+            page = b"<html>Internal Server Error</html>"
+            send.exchange.answer(500, page, content_type="text/html")
+        elif fault in {Fault.BUSY, Fault.BUSY_SILENT}:
+            self._busy(send.exchange, is_silent=fault is Fault.BUSY_SILENT)
+        else:
+            send.reply()
+
+    def _busy(self, exchange: Exchange, *, is_silent: bool) -> None:
+        body = mail_desk.error_body("too many requests")
+        if not exchange.path.startswith("/v3/"):
+            body = text_desk.error_body(429, 20429, "Too Many Requests")
+        headers = {}
+        if not is_silent:
+            reset = int(self._clock.now().timestamp()) + self.plan.busy_seconds
+            headers = {
+                "X-RateLimit-Limit": "500",
+                "X-RateLimit-Remaining": "0",
+                "X-RateLimit-Reset": str(reset),
+            }
+        exchange.answer(429, orjson.dumps(body), headers=headers)
 
 
-def _is_same(given: str | None, expected: str) -> bool:
-    return given is not None and hmac.compare_digest(given.encode(), expected.encode())
+def _at(when: float, call: Callable[[], None]) -> None:
+    """Call at that time of the loop, at once if it is past."""
+    loop = asyncio.get_running_loop()
+    if when <= loop.time():
+        call()
+    else:
+        loop.call_at(when, call)
 
 
-def _not_found(request: web.Request) -> web.Response:
-    said = f"The requested resource {request.path} was not found"
-    return _json(text_desk.error_body(404, 20404, said), 404)
+def _is_same(exchange: Exchange, expected: bytes) -> bool:
+    given = exchange.headers.get("authorization", "")
+    return hmac.compare_digest(given.encode(), expected)
 
 
-def _whole(written: str | None, otherwise: int) -> int:
-    return int(written) if written is not None and written.isdecimal() else otherwise
+def _form(exchange: Exchange) -> dict[str, str]:
+    return dict(parse_qsl(exchange.body.decode(errors="replace"), keep_blank_values=True))
 
 
-def _json(body: Mapping[str, Any], status: int) -> web.Response:
-    return web.json_response(body, status=status)
+def _not_found(exchange: Exchange) -> dict[str, Any]:
+    said = f"The requested resource {exchange.path} was not found"
+    return text_desk.error_body(404, 20404, said)
+
+
+def _answer(exchange: Exchange, status: int, body: Mapping[str, Any]) -> None:
+    exchange.answer(status, orjson.dumps(body))

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from email.utils import format_datetime
 from typing import Any, Final
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 from winback.sandbox.record import Record, Text
 
@@ -21,6 +21,11 @@ HELP_WORDS: Final = frozenset({"HELP", "INFO"})
 
 CANCELABLE: Final = frozenset({"accepted", "queued", "scheduled"})
 
+SENDER_NUMBER: Final = "+12025550100"
+"""The one number of the stand-in's every messaging service."""
+
+_PAGE_SIZE: Final = 50
+_LARGEST_PAGE: Final = 1000
 _E164: Final = re.compile(r"\+[1-9]\d{6,14}")
 _SERVICE: Final = re.compile(r"MG[0-9a-fA-F]{32}")
 _MAX_BODY: Final = 1600
@@ -123,16 +128,59 @@ def shown(text: Text, account_sid: str) -> dict[str, Any]:
     }
 
 
-def chosen(texts: list[Text], query: Mapping[str, str]) -> list[Text]:
-    """Filter by ``DateSent``, ``DateSent>`` and ``DateSent<``, whole days in GMT (TW-35)."""
-    kept = list(texts)
-    if on := query.get("DateSent"):
-        kept = [text for text in kept if text.at.date().isoformat() == on[:10]]
-    if since := query.get("DateSent>"):
-        kept = [text for text in kept if text.at.date().isoformat() >= since[:10]]
-    if until := query.get("DateSent<"):
-        kept = [text for text in kept if text.at.date().isoformat() <= until[:10]]
-    return kept
+def listed(record: Record, query: Mapping[str, str], account_sid: str) -> dict[str, Any]:
+    """Give a page of the account's messages, newest first, filtered as asked.
+
+    ``DateSent``, ``DateSent>`` and ``DateSent<`` are whole days in GMT, both ends included
+    (TW-34, TW-35). A text that has not left yet is listed by the day it was made: what Twilio does
+    with those is not known. ``PageToken`` holds the last sid of the page before, so that a page
+    stays what it is when more is sent meanwhile.
+    """
+    size = max(1, min(_whole(query.get("PageSize"), _PAGE_SIZE), _LARGEST_PAGE))
+    page = _whole(query.get("Page"), 0)
+    wheres, values = _filter(query)
+    token = record.text(query.get("PageToken", "").removeprefix("PA"))
+    if token is not None:
+        wheres.append("id < ?")
+        values.append(token.id)
+    # One more than shown tells whether there is another page.
+    found = record.find_texts(" AND ".join(wheres), values, newest=size + 1)
+    shown_ones = found[:size]
+    asked = {name: value for name, value in query.items() if not name.startswith("Page")}
+    uri = f"/2010-04-01/Accounts/{account_sid}/Messages.json?"
+    first = uri + urlencode({**asked, "PageSize": size, "Page": 0})
+    after = {**asked, "PageSize": size, "Page": page + 1}
+    if shown_ones:
+        after["PageToken"] = f"PA{shown_ones[-1].sid}"
+    return {
+        "messages": [shown(text, account_sid) for text in shown_ones],
+        "page": page,
+        "page_size": size,
+        "start": page * size,
+        "end": page * size + max(len(shown_ones) - 1, 0),
+        "uri": uri + urlencode(query),
+        "first_page_uri": first,
+        "previous_page_uri": None,
+        "next_page_uri": uri + urlencode(after) if len(found) > size else None,
+    }
+
+
+def _filter(query: Mapping[str, str]) -> tuple[list[str], list[object]]:
+    wheres, values = ["1"], list[object]()
+    if "To" in query:
+        wheres.append("to_number = ?")
+        values.append(query["To"])
+    if query.get("From", SENDER_NUMBER) != SENDER_NUMBER:
+        wheres.append("0")
+    for name, operator in (("DateSent", "="), ("DateSent>", ">="), ("DateSent<", "<=")):
+        if name in query:
+            wheres.append(f"substr(at, 1, 10) {operator} ?")
+            values.append(query[name][:10])
+    return wheres, values
+
+
+def _whole(written: str | None, otherwise: int) -> int:
+    return int(written) if written is not None and written.isdecimal() else otherwise
 
 
 def keyword(body: str) -> str | None:

@@ -1,11 +1,10 @@
 """Posts webhooks as the providers do: signed, batched, tried again; in the server's loop."""
 
 import asyncio
-import json
 from base64 import b64encode
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha1
 from hmac import new as hmac
 from random import Random
@@ -13,19 +12,19 @@ from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
 import aiohttp
+import orjson
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from winback.clock import Clock
-from winback.sandbox.credentials import Credentials, letters
+from winback.sandbox.credentials import Credentials, SigningKeys, letters
 from winback.sandbox.faults import FaultPlan
-from winback.sandbox.record import Mail
+from winback.sandbox.orders import MailNews
 
 EVENTS_PATH: Final = "/webhooks/sendgrid/events"
 PARSE_PATH: Final = "/webhooks/sendgrid/inbound"
 STATUS_PATH: Final = "/webhooks/twilio/status"
 TEXT_PATH: Final = "/webhooks/twilio/inbound"
-BATCH: Final = 500
 _AT_ONCE: Final = 16
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=15)
 
@@ -50,12 +49,16 @@ class Receiver:
 class Courier:
     """Takes webhooks to the receiver; what SendGrid could not deliver waits for the next time."""
 
-    def __init__(self, credentials: Credentials, clock: Clock, rng: Random) -> None:
-        self._credentials = credentials
+    def __init__(
+        self, credentials: Credentials, keys: SigningKeys, *, clock: Clock, rng: Random
+    ) -> None:
+        self._token = credentials.auth_token.encode()
+        self._keys = keys
         self._clock = clock
         self._rng = rng
         self._session: aiohttp.ClientSession | None = None
         self._waiting: deque[list[dict[str, Any]]] = deque()
+        self._lock = asyncio.Lock()
         self.receiver: Receiver | None = None
 
     async def close(self) -> None:
@@ -63,39 +66,48 @@ class Courier:
         if self._session is not None:
             await self._session.close()
 
-    async def post_events(self, events: Sequence[dict[str, Any]], faults: FaultPlan) -> int:
+    @property
+    def waiting(self) -> int:
+        """How many SendGrid events have yet to be taken."""
+        return sum(map(len, self._waiting))
+
+    async def post_events(self, events: Sequence[dict[str, Any]], plan: FaultPlan) -> int:
         """Post SendGrid events in batches, waiting ones first; gives how many were taken."""
         found = list(events)
-        if faults.reorder_webhooks:
+        if self._happens(plan.reorder_webhooks):
             self._rng.shuffle(found)
-        self._waiting.extend(found[at : at + BATCH] for at in range(0, len(found), BATCH))
+        size = plan.webhook_batch
+        self._waiting.extend(found[at : at + size] for at in range(0, len(found), size))
         taken = 0
-        for _ in range(len(self._waiting)):
-            batch = self._waiting.popleft()
-            if await self._post(self._signed_events(batch), faults):
-                taken += len(batch)
-            else:
-                self._waiting.append(batch)
+        # One at a time: a batch that is on its way is nobody else's to post.
+        async with self._lock:
+            for batch in list(self._waiting):
+                if await self._post_batch(batch, plan):
+                    taken += len(batch)
+                    # Only now: what is on its way still waits.
+                    self._waiting.remove(batch)
         return taken
 
     async def post_forms(
-        self, forms: Sequence[tuple[str, Mapping[str, str]]], faults: FaultPlan
+        self, forms: Sequence[tuple[str, Mapping[str, str]]], plan: FaultPlan
     ) -> int:
         """Post Twilio forms, (path, form) each, tried twice; gives how many were taken."""
         found = list(forms)
-        if faults.reorder_webhooks:
+        if self._happens(plan.reorder_webhooks):
             self._rng.shuffle(found)
         gate = asyncio.Semaphore(_AT_ONCE)
 
         async def post(path: str, form: Mapping[str, str]) -> bool:
+            if self._happens(plan.lose_webhooks):
+                return False
             async with gate:
                 signed = self._signed_form(path, form)
                 # Twilio tries once more, then the callback is lost (FACTS.md TW-30, TW-33).
-                return await self._post(signed, faults) or await self._post(signed, faults)
+                return await self._post(signed, plan) or await self._post(signed, plan)
 
         return sum(await asyncio.gather(*(post(path, form) for path, form in found)))
 
-    async def post_mail(self, fields: Mapping[str, str], faults: FaultPlan) -> bool:
+    async def post_mail(self, fields: Mapping[str, str], plan: FaultPlan) -> bool:
         """Post one inbound mail as SendGrid's Parse does."""
         boundary = letters(self._rng, 24)
         body = b"".join(
@@ -106,29 +118,35 @@ class Courier:
         )
         body += f"--{boundary}--\r\n".encode()
         kind = f"multipart/form-data; boundary={boundary}"
-        headers = self._signature(self._credentials.parse_key, body) | {"Content-Type": kind}
-        return await self._post(Post(PARSE_PATH, headers, body), faults)
+        headers = self._signature(self._keys.parse_key, body) | {"Content-Type": kind}
+        return await self._post(Post(PARSE_PATH, headers, body), plan)
 
-    def event(
-        self, mail: Mail, word: str, at: float, fields: Mapping[str, object]
-    ) -> dict[str, Any]:
-        """Write one SendGrid event; our custom argument stands at its top level (SG-29)."""
+    def event(self, news: MailNews, plan: FaultPlan) -> dict[str, Any]:
+        """Write one SendGrid event; custom arguments stand at its top level (SG-29)."""
+        at = news.at
+        if plan.skew_seconds:
+            at += self._rng.uniform(-plan.skew_seconds, plan.skew_seconds)
         return {
-            "email": mail.to_address,
+            "email": news.to_address,
             "timestamp": int(at),
-            "event": word,
-            "category": list(mail.categories),
+            "event": news.event,
+            "category": list(news.categories),
             "sg_event_id": letters(self._rng, 22),
-            "sg_message_id": f"{mail.message_id}.recvd-stand-in-1.{mail.id}",
-            "smtp-id": f"<{mail.message_id}@stand-in.example.com>",
-            **({"wb_send_id": mail.send_id} if mail.send_id else {}),
-            **fields,
+            "sg_message_id": news.full_id,
+            "smtp-id": f"<{news.message_id}@stand-in.example.com>",
+            **news.arguments,
+            **news.fields,
         }
 
-    def _signed_events(self, batch: list[dict[str, Any]]) -> Post:
-        body = json.dumps(batch).encode() + b"\r\n"
-        headers = self._signature(self._credentials.event_key, body)
-        return Post(EVENTS_PATH, headers | {"Content-Type": "application/json"}, body)
+    async def _post_batch(self, batch: list[dict[str, Any]], plan: FaultPlan) -> bool:
+        body = orjson.dumps(batch) + b"\r\n"
+        # Signed at each try: an old signature would be refused (SG-27).
+        headers = self._signature(self._keys.event_key, body)
+        post = Post(EVENTS_PATH, headers | {"Content-Type": "application/json"}, body)
+        return await self._post(post, plan)
+
+    def _happens(self, share: float) -> bool:
+        return share > 0 and self._rng.random() < share
 
     def _signature(self, key: EllipticCurvePrivateKey, body: bytes) -> dict[str, str]:
         timestamp = str(int(self._clock.now().timestamp()))
@@ -141,7 +159,7 @@ class Courier:
     def _signed_form(self, path: str, form: Mapping[str, str]) -> Post:
         public = self.receiver.public_url if self.receiver else ""
         signed = public + path + "".join(name + form[name] for name in sorted(form))
-        digest = hmac(self._credentials.auth_token.encode(), signed.encode(), sha1).digest()
+        digest = hmac(self._token, signed.encode(), sha1).digest()
         headers = {
             "X-Twilio-Signature": b64encode(digest).decode(),
             "I-Twilio-Idempotency-Token": letters(self._rng, 22),
@@ -149,25 +167,37 @@ class Courier:
         }
         return Post(path, headers, urlencode(form).encode())
 
-    async def _post(self, post: Post, faults: FaultPlan) -> bool:
+    async def _post(self, post: Post, plan: FaultPlan) -> bool:
         if self.receiver is None:
             return False
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=_TIMEOUT)
-        is_taken = False
-        for _ in range(2 if faults.duplicate_webhooks else 1):
-            try:
-                async with self._session.post(
-                    self.receiver.url + post.path,
-                    data=post.body,
-                    headers=post.headers,
-                    allow_redirects=False,
-                ) as response:
-                    is_taken = response.ok or is_taken
-                    await response.read()
-            except (aiohttp.ClientError, TimeoutError):
-                continue
+        if self._happens(plan.forge_webhooks):
+            await self._post_once(self._session, self.receiver.url, _forged(post))
+        is_taken = await self._post_once(self._session, self.receiver.url, post)
+        if self._happens(plan.duplicate_webhooks):
+            is_taken = await self._post_once(self._session, self.receiver.url, post) or is_taken
         return is_taken
+
+    @staticmethod
+    async def _post_once(session: aiohttp.ClientSession, url: str, post: Post) -> bool:
+        try:
+            async with session.post(
+                url + post.path, data=post.body, headers=post.headers, allow_redirects=False
+            ) as response:
+                await response.read()
+                return response.ok
+        except (aiohttp.ClientError, TimeoutError):
+            return False
+
+
+def _forged(post: Post) -> Post:
+    """Give the same with a signature of nothing: right in its form, wrong in its value."""
+    headers = {
+        name: b64encode(b"nobody signed this").decode() if name.endswith("Signature") else value
+        for name, value in post.headers.items()
+    }
+    return replace(post, headers=headers)
 
 
 def path_of(callback: str) -> str:
