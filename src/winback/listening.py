@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from winback.business import Business
 from winback.clock import Clock, SystemClock
 from winback.environment import Environment
-from winback.sandbox.stand_ins import Sandbox, stand_ins
+from winback.sandbox.stand_ins import Sandbox, stand_ins, stand_ins_apart
 from winback.web.app import make_app
 from winback.web.receiver import receiving, server_config
 from winback.web.serving import WebhookKeys
@@ -45,14 +45,22 @@ class Sandboxed:
 
 @contextmanager
 def open_sandbox(
-    business: Business, clock: Clock, *, seed: int | None = None, applies_at_once: bool = True
+    business: Business,
+    clock: Clock,
+    *,
+    seed: int | None = None,
+    applies_at_once: bool = True,
+    is_apart: bool = False,
 ) -> Iterator[Sandboxed]:
     """Run the stand-ins and a receiver on free loopback ports; URLs that were given win.
 
-    With ``applies_at_once`` false, what the receiver stored waits for the respond stage.
+    With ``applies_at_once`` false, what the receiver stored waits for the respond stage. With
+    ``is_apart`` the stand-ins have a process of their own, and are told each new instant of a
+    clock that is set.
     """
     given = business.environment
-    with stand_ins(given.var / "sandbox.db", clock=clock, seed=seed) as stand:
+    serve = stand_ins_apart if is_apart else stand_ins
+    with serve(given.var / "sandbox.db", clock=clock, seed=seed) as stand:
         lent = stand.lend_to(given)
         if given.sendgrid_url is not None:
             key = given.sendgrid_api_key

@@ -78,7 +78,8 @@ def _play(home: Path, server: "Dashboard") -> dict[str, Any]:
         )
         _fix_the_draw(business, SEED)
         sandboxed = stack.enter_context(
-            open_sandbox(business, clock, seed=SEED, applies_at_once=False)
+            # With a process of their own: they answer while the next mail is written.
+            open_sandbox(business, clock, seed=SEED, applies_at_once=False, is_apart=True)
         )
         return asyncio.run(_walk(sandboxed, clock, server))
 
@@ -109,12 +110,16 @@ async def _walk(sandboxed: "Sandboxed", clock: "SetClock", server: "Dashboard") 
         async def run_as_flow(now: datetime) -> None:
             await run_reactivate(day_at(now, "flow"))
 
+        def set_clock(now: datetime) -> None:
+            clock.set_to(now)
+            sandboxed.stand_ins.tell_time(now)
+
         async def settle(now: datetime) -> None:
             await respond(day_at(now, "direct"))
 
         town.open()
         with _progress(len(days)) as walked:
-            on_the_way = partial(walk, town, set_clock=clock.set_to, settle=settle, walked=walked)
+            on_the_way = partial(walk, town, set_clock=set_clock, settle=settle, walked=walked)
             await on_the_way(days[:-DAYS_AS_FLOWS], run_day=run_directly)
             run_reactivate = _through(server)
             await on_the_way(days[-DAYS_AS_FLOWS:], run_day=run_as_flow)
