@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from winback.database.bulk import insert_new
 from winback.database.tables import Case
 from winback.delivery.composing import (
     context_of,
@@ -104,7 +104,6 @@ def _template(session: Session, run: Run, plan: Plan, sight: Sight) -> Published
 
 def _insert_case(session: Session, run: Run, plan: Plan, text: str) -> None:
     assert plan.channel is not None  # noqa: S101 - the same
-    is_sqlite = session.get_bind().dialect.name == "sqlite"
     values: dict[str, Any] = {
         "key": f"step:{plan.row.id}:{plan.step.step}",
         "kind": _KINDS[plan.channel],
@@ -117,6 +116,4 @@ def _insert_case(session: Session, run: Run, plan: Plan, text: str) -> None:
         "note": "",
         "opened_at": run.now,
     }
-    session.execute(
-        (sqlite if is_sqlite else postgresql).insert(Case).values(values).on_conflict_do_nothing()
-    )
+    session.connection().execute(insert_new(session, Case), values)

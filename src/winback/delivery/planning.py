@@ -70,7 +70,7 @@ def due_ids(
 
     ``still`` names campaigns that stand still.
     """
-    return session.execute(_DUE, {"today": run.today, "still": still}).all()
+    return session.connection().execute(_DUE, {"today": run.today, "still": still}).all()
 
 
 _IS_DUE: Final = (
@@ -116,7 +116,7 @@ def plan_batch(session: Session, run: Run, ids: Sequence[int]) -> list[Plan]:
 def open_vouchers(session: Session, run: Run, enrollment_ids: Sequence[int]) -> OpenVouchers:
     """Read the open vouchers of enrollments."""
     found = OpenVouchers()
-    rows = session.execute(_OPEN_VOUCHERS, {"ids": enrollment_ids, "now": run.now})
+    rows = session.connection().execute(_OPEN_VOUCHERS, {"ids": enrollment_ids, "now": run.now})
     for enrollment_id, offer, voucher_id in rows:
         if enrollment_id is not None:
             found.of[enrollment_id][offer] = voucher_id
@@ -235,7 +235,7 @@ def _is_out_of_reach(sight: Sight, customer_id: int) -> bool:
 
 
 def _due_rows(session: Session, run: Run, ids: Sequence[int]) -> Sequence[Row[Any]]:
-    return session.execute(_DUE_ROWS, {"ids": ids, "today": run.today}).all()
+    return session.connection().execute(_DUE_ROWS, {"ids": ids, "today": run.today}).all()
 
 
 _DUE_ROWS: Final = (
