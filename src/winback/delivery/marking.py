@@ -23,12 +23,10 @@ def markers_of(
     """
     if context is None:
         return ()
-    links = tuple(_links(context))
-    codes = tuple(_codes(context))
     body = _body(session, template_version_id, context)
     if body is None:
-        return links or codes
-    for markers in (links, codes):
+        return ()
+    for markers in (_links(context), _codes(context)):
         if standing := tuple(marker for marker in markers if marker in body):
             return standing
     return (body,)
