@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from winback.errors import ConfigError, FileMistakes
-from winback.settings import Cap, CustomHours, Hours, load_settings
+from winback.settings import Cap, CustomHours, Hours, QuietHours, load_settings
 from winback.states import Mode
 
 HERE = Path(__file__).parents[1]
@@ -83,6 +83,9 @@ def test_a_home_without_settings_is_told(tmp_path: Path) -> None:
         ({"value": {"high": "20%"}}, "write top 20%"),
         ({"policies": {"caps": {"sms": "two a day"}}}, "write 1 per day and 2 per week"),
         ({"policies": {"quiet_hours": {"mon": "20 to 9"}}}, "ends before it begins"),
+        ({"policies": {"quiet_hours": {"email": {"tue": "9"}}}}, "write 09:00 to 20:00"),
+        ({"policies": {"quiet_hours": {"sms": "any"}}}, "use one of|did you mean"),
+        ({"policies": {"quiet_hours": "strickt"}}, "did you mean strict?"),
         ({"policies": {"warm_up": "fast"}}, "did you mean|use one of"),
         ({"mode": "life"}, "did you mean live?"),
         ({"heartbeat_url": "ping"}, "no address"),
@@ -153,7 +156,24 @@ def test_hours_per_weekday_and_bare_off_are_read(tmp_path: Path) -> None:
     policies = load_settings(home).policies
 
     assert policies.warm_up == "off"
-    assert isinstance(policies.quiet_hours, CustomHours)
-    assert policies.quiet_hours.mon == Hours(time(9), time(20))
-    assert policies.quiet_hours.tue == Hours(time(9), time(17))
-    assert policies.quiet_hours.wed is None
+    texts = policies.quiet_hours.sms
+    assert isinstance(texts, CustomHours)
+    assert texts.mon == Hours(time(9), time(20))
+    assert texts.tue == Hours(time(9), time(17))
+    assert texts.wed is None
+    assert policies.quiet_hours.email == "any"
+
+
+def test_hours_may_be_written_for_each_channel(tmp_path: Path) -> None:
+    """A channel has a profile, own hours, or both; hours without a channel are those of texts."""
+    written = {"sms": {"profile": "strict", "holidays": False, "sun": None}, "email": "standard"}
+    both, short = (
+        load_settings(home_with(tmp_path, policies={"quiet_hours": hours})).policies
+        for hours in (written, "strict")
+    )
+
+    texts = both.quiet_hours.sms
+    assert isinstance(texts, CustomHours)
+    assert (texts.profile, texts.holidays, texts.written_days) == ("strict", False, ("sun",))
+    assert both.quiet_hours.email == "standard"
+    assert short.quiet_hours == QuietHours(sms="strict")

@@ -275,8 +275,12 @@ HoursField = Annotated[Hours | None, BeforeValidator(_hours)]
 
 
 class CustomHours(Strict):
-    """Hours in which texts may leave, per weekday; a weekday that is left out has none."""
+    """Hours in which messages may leave, per weekday; a weekday that is left out has none.
 
+    With a ``profile`` its hours hold on the weekdays that are left out.
+    """
+
+    profile: Literal["standard", "strict"] | None = None
     mon: HoursField = None
     tue: HoursField = None
     wed: HoursField = None
@@ -285,17 +289,40 @@ class CustomHours(Strict):
     sat: HoursField = None
     sun: HoursField = None
     holidays: bool = True
-    """Whether texts may leave on public holidays of the recipient's country."""
+    """Whether messages may leave on public holidays of the recipient's country."""
+
+    @property
+    def written_days(self) -> tuple[Weekday, ...]:
+        """Give the weekdays that are written out, those with ``null`` included."""
+        return tuple(day for day in WEEKDAYS if day in self.model_fields_set)
+
+
+class QuietHours(Strict):
+    """When messages may leave, per channel, where their reader is."""
+
+    sms: Literal["standard", "strict"] | CustomHours = "standard"
+    email: Literal["any", "standard", "strict"] | CustomHours = "any"
+
+
+def _quiet_hours(written: Any) -> Any:
+    """Read hours that name no channel as those of texts."""
+    if isinstance(written, QuietHours):
+        return written
+    if isinstance(written, dict) and written.keys() & QuietHours.model_fields.keys():
+        return written
+    return {"sms": written}
 
 
 class Policies(Strict):
     """When, how often and how many; every key has a default."""
 
-    quiet_hours: Literal["standard", "strict"] | CustomHours = "standard"
+    quiet_hours: Annotated[QuietHours, BeforeValidator(_quiet_hours)] = QuietHours()
     caps: Caps = Caps()
     daily_limits: DailyLimits = DailyLimits()
     pace: PaceSettings = PaceSettings()
     warm_up: Literal["auto", "off"] = "auto"
+    in_flight: Annotated[int, Field(ge=1, le=1000)] = 64
+    """Calls that one worker has on their way at a time, and so the most it leaves in doubt."""
 
     @model_validator(mode="before")
     @classmethod

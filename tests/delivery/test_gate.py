@@ -93,6 +93,16 @@ def test_the_longest_wait_is_told() -> None:
     )
 
 
+def test_what_turned_stale_tells_what_it_waited_for() -> None:
+    """P4: dropped with the reason, never silently lost."""
+    stale = replace(FINE, drop_at=NOW, waited_for="outside the decent hours")
+
+    verdict = decide(stale)
+
+    assert isinstance(verdict, Never)
+    assert verdict.why == "stale, it could not leave in time: outside the decent hours"
+
+
 def test_a_wait_beyond_freshness_is_looked_at_when_it_turns_stale() -> None:
     """What cannot leave in time is dropped when its time is over, not silently later (P4)."""
     held = replace(FINE, holds=(Hold(NOW + timedelta(days=9), "the weekly cap"),))

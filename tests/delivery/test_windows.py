@@ -1,30 +1,42 @@
 """Decent hours: no text at night, wherever its reader may be (P4)."""
 
-from datetime import UTC, datetime, time, timedelta
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from winback.delivery.whereabouts import find_whereabouts, hours_for
+from winback.delivery.lawful import lawful_hours
+from winback.delivery.whereabouts import find_whereabouts, hours_for_texts
 from winback.delivery.windows import (
     LONGEST_VALIDITY,
     SHORTEST_VALIDITY,
     STANDARD,
     STRICT,
+    Place,
     WeekHours,
     Whereabouts,
     is_holiday,
+    narrowed,
     next_opening,
     validity_seconds,
     week_hours,
 )
-from winback.settings import CustomHours, Hours
+from winback.settings import WEEKDAYS, CustomHours, Hours
 
-LONDON = Whereabouts(frozenset({"Europe/London"}), "GB")
-NEW_YORK = Whereabouts(frozenset({"America/New_York"}), "US")
-BOTH_COASTS = Whereabouts(frozenset({"America/New_York", "America/Los_Angeles"}), "US")
+BRITAIN, STATES = Place("GB"), Place("US")
+
+
+def whereabouts(*zones: str, places: Iterable[Place] = ()) -> Whereabouts:
+    """Give whereabouts in these zones."""
+    return Whereabouts(frozenset(zones), frozenset(places))
+
+
+LONDON = whereabouts("Europe/London", places=[BRITAIN])
+NEW_YORK = whereabouts("America/New_York", places=[STATES])
+BOTH_COASTS = whereabouts("America/New_York", "America/Los_Angeles", places=[STATES])
 SOME_ZONES = [
     "Europe/London",
     "America/New_York",
@@ -72,34 +84,93 @@ def test_hours_hold_in_every_zone_at_once() -> None:
 
 def test_zones_that_share_no_decent_hour_never_open() -> None:
     """Guam and Hawaii have no common daytime of enough length: the text is not sent."""
-    apart = Whereabouts(frozenset({"Pacific/Guam", "Atlantic/Reykjavik"}), "US")
+    apart = whereabouts("Pacific/Guam", "Atlantic/Reykjavik")
     narrow = WeekHours((Hours(time(9), time(10)),) * 7)
 
     assert next_opening(at("2026-03-02T15:00Z"), apart, narrow) is None
-    assert next_opening(at("2026-03-02T15:00Z"), Whereabouts(frozenset(), "US"), STANDARD) is None
+    assert next_opening(at("2026-03-02T15:00Z"), whereabouts(), STANDARD) is None
 
 
-def test_own_hours_may_leave_out_holidays() -> None:
-    """Hours that the business wrote leave out holidays where it asked so."""
-    written = CustomHours(fri=Hours(time(9), time(17)), mon=Hours(time(9), time(17)))
-    without = week_hours(written.model_copy(update={"holidays": False}))
+def hours_of(written: "str | CustomHours") -> WeekHours:
+    """Give hours that are not any hour."""
+    hours = week_hours(written)  # type: ignore[arg-type]
+    assert hours is not None
+    return hours
 
-    on = next_opening(at("2026-12-25T10:00Z"), LONDON, week_hours(written))
-    off = next_opening(at("2026-12-25T10:00Z"), LONDON, without)
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        pytest.param(CustomHours(profile="standard", holidays=False), id="standard"),
+        pytest.param(CustomHours(profile="strict", holidays=False), id="strict"),
+        pytest.param(
+            CustomHours(mon=Hours(time(9), time(17)), fri=Hours(time(9), time(17)), holidays=False),
+            id="own",
+        ),
+    ],
+)
+def test_holidays_are_left_out_where_configured(written: CustomHours) -> None:
+    """P4: no text on a public holiday of the reader's country, by each profile and own hours."""
+    with_them = hours_of(written.model_copy(update={"holidays": True}))
+    christmas = at("2026-12-25T10:00Z")
+
+    on, off = (next_opening(christmas, LONDON, hours) for hours in (with_them, hours_of(written)))
 
     assert on is not None
     assert on.opens_at == at("2026-12-25T09:00Z")
-    # 28 December is the substitute for Boxing Day, a Saturday that year, then New Year's Day.
     assert off is not None
-    assert off.opens_at == at("2027-01-04T09:00Z")
+    # 28 December is the substitute for Boxing Day, a Saturday that year.
+    assert off.opens_at.date() not in {date(2026, 12, day) for day in (25, 28)}
+
+
+def test_holidays_of_every_place_are_left_out() -> None:
+    """Whoever may be in either country is held to the holidays of both (FACTS.md LAW-23b)."""
+    both = whereabouts("Europe/London", places=[BRITAIN, STATES])
+    hours = hours_of(CustomHours(profile="standard", holidays=False))
+
+    thanksgiving = next_opening(at("2026-11-26T10:00Z"), both, hours)
+
+    assert thanksgiving is not None
+    assert thanksgiving.opens_at == at("2026-11-27T09:00Z")
 
 
 def test_an_unknown_country_or_region_has_no_or_only_national_holidays() -> None:
     """What the library of holidays does not know is no reason to fail."""
     day = at("2026-07-04T12:00Z").date()
 
-    assert not is_holiday(day, "ZZ")
-    assert is_holiday(day, "US", "Nowhere")
+    assert not is_holiday(day, Place("ZZ"))
+    assert is_holiday(day, Place("US", "Nowhere"))
+
+
+def test_a_region_has_its_own_holidays() -> None:
+    """Epiphany is a holiday in Bavaria, not in Berlin."""
+    epiphany = date(2026, 1, 6)
+
+    assert is_holiday(epiphany, Place("DE", "BY"))
+    assert not is_holiday(epiphany, Place("DE", "BE"))
+
+
+def test_a_profile_may_be_changed_for_single_weekdays() -> None:
+    """What is written goes before the profile; null closes a day; the rest stays."""
+    hours = hours_of(CustomHours(profile="standard", mon=Hours(time(10), time(12)), sun=None))
+
+    assert hours.days[0] == Hours(time(10), time(12))
+    assert hours.days[1:6] == STANDARD.days[1:6]
+    assert hours.days[6] is None
+    assert hours.is_own
+    assert not hours_of(CustomHours(profile="strict", holidays=False)).is_own
+
+
+def test_any_hour_is_no_hours() -> None:
+    """Mails leave at any hour unless hours are written for them."""
+    assert week_hours("any") is None
+
+
+def test_narrowed_hours_lie_in_both() -> None:
+    """A day that either leaves out is out; so is one whose hours do not meet."""
+    early = WeekHours((Hours(time(6), time(9)), Hours(time(8), time(21)), *[None] * 5))
+
+    assert narrowed(early, STANDARD).days == (None, Hours(time(9), time(20)), *[None] * 5)
 
 
 @given(
@@ -112,7 +183,7 @@ def test_a_text_and_its_validity_lie_in_the_hours_of_every_zone(
 ) -> None:
     """From leaving to the end of its validity it is day in every zone (FACTS.md TW-3, TW-4)."""
     now = at("2026-01-01T00:00Z") + timedelta(minutes=minutes)
-    opening = next_opening(now, Whereabouts(zones, "US"), hours)
+    opening = next_opening(now, whereabouts(*zones), hours)
     if opening is None:
         return
     leaves = max(now, opening.opens_at)
@@ -163,17 +234,168 @@ def test_a_number_alone_brings_every_zone_it_could_mean() -> None:
 def test_where_nothing_is_known_the_strict_hours_hold() -> None:
     """Ignorance narrows the hours, but never those that the business wrote itself."""
     where, is_known = _find(number="not a number")
-    own = week_hours(CustomHours(mon=Hours(time(8), time(21))))
+    own = hours_of(CustomHours(mon=Hours(time(8), time(21))))
+    without_holidays = hours_of(CustomHours(profile="standard", holidays=False))
 
     assert "Europe/London" in where.zones
     assert not is_known
-    assert hours_for(where, STANDARD, is_known=False) is STRICT
-    assert hours_for(where, own, is_known=False) is own
+    assert hours_for_texts(where, STANDARD, is_known=False) == STRICT
+    assert hours_for_texts(where, own, is_known=False) == own
+    assert not hours_for_texts(where, without_holidays, is_known=False).on_holidays
 
 
-def test_rhode_island_has_the_strict_hours() -> None:
+@pytest.mark.parametrize(
+    "known",
+    [
+        pytest.param({"country": "US", "region": "RI"}, id="address"),
+        pytest.param({"country": "US", "region": "Rhode Island"}, id="full name"),
+        pytest.param({"number": "+14015550123"}, id="area code"),
+        pytest.param({"time_zone": "America/New_York", "number": "+14015550123"}, id="zone"),
+    ],
+)
+def test_rhode_island_has_the_strict_hours(known: dict[str, str]) -> None:
     """A state whose law is narrower than the standard hours gets the strict ones (LAW-23)."""
-    where, is_known = _find(country="US", region="RI")
+    where, is_known = _find(**known)
 
-    assert hours_for(where, STANDARD, is_known=is_known) is STRICT
-    assert hours_for(LONDON, STANDARD, is_known=True) is STANDARD
+    assert hours_for_texts(where, STANDARD, is_known=is_known) == STRICT
+    assert hours_for_texts(LONDON, STANDARD, is_known=True) is STANDARD
+
+
+@pytest.mark.parametrize(
+    ("region", "day", "opens", "closes"),
+    [
+        pytest.param(None, 0, 8, 21, id="federal"),
+        pytest.param("FL", 0, 8, 20, id="Florida"),
+        pytest.param("Washington", 6, 8, 20, id="Washington"),
+        pytest.param("CT", 5, 9, 20, id="Connecticut"),
+        pytest.param("TX", 5, 9, 21, id="Texas"),
+        pytest.param("TX", 6, 12, 21, id="Texas on Sunday"),
+        pytest.param("RI", 5, 10, 17, id="Rhode Island on Saturday"),
+    ],
+)
+def test_own_hours_are_cut_to_the_law(
+    region: str | None, day: int, opens: int, closes: int
+) -> None:
+    """What a business writes itself never goes beyond the law of the reader's state (LAW-23)."""
+    where, _ = _find(country="US", region=region)
+    all_day = Hours(time(0), time(23, 59))
+    own = hours_of(CustomHours(**dict.fromkeys(WEEKDAYS, all_day)))
+
+    assert hours_for_texts(where, own, is_known=True).days[day] == Hours(time(opens), time(closes))
+
+
+@pytest.mark.parametrize("state", ["AL", "CT", "FL", "MD", "MS", "NJ", "OK", "TX", "WA", "RI"])
+def test_the_profiles_lie_within_the_law(state: str) -> None:
+    """Standard is lawful in every state but Rhode Island, strict there too (LAW-23)."""
+    by_law = lawful_hours(Place("US", state))
+    profile = STRICT if state == "RI" else STANDARD
+
+    assert by_law is not None
+    assert narrowed(profile, by_law) == profile
+    assert narrowed(STRICT, by_law) == STRICT
+
+
+def test_a_number_abroad_is_held_to_its_country_too() -> None:
+    """A British address with an American number: the law and the holidays of both."""
+    where, _ = _find(country="GB", number="+12125550123")
+
+    assert where.places == {BRITAIN, STATES}
+    assert where.zones == {"Europe/London", "America/New_York"}
+
+
+def test_regions_are_known_by_their_full_names() -> None:
+    """California means the Pacific coast however it is written."""
+    for written in ("CA", "ca", "California", " california "):
+        where, _ = _find(country="US", region=written)
+        assert where.zones == {"America/Los_Angeles"}
+
+
+def _changes(zone: str, year: int = 2026) -> list[datetime]:
+    """Give the instants of the year at which the clocks of a zone are changed."""
+    tz, found = ZoneInfo(zone), []
+    hour = datetime(year, 1, 1, tzinfo=UTC)
+    while hour.year == year:
+        after = hour + timedelta(minutes=30)
+        if hour.astimezone(tz).utcoffset() != after.astimezone(tz).utcoffset():
+            found.append(after)
+        hour = after
+    return found
+
+
+def _lies_in(at: datetime, zone: str, hours: WeekHours) -> bool:
+    """Say by the clock on the wall whether an instant lies in the hours of a zone."""
+    wall = at.astimezone(ZoneInfo(zone))
+    span = hours.days[wall.weekday()]
+    return span is not None and span.opens <= wall.time().replace(tzinfo=None) < span.closes
+
+
+CHANGING = [
+    "Europe/London",
+    "America/New_York",
+    "America/Santiago",
+    "Africa/Cairo",
+    "Antarctica/Troll",
+    "Australia/Lord_Howe",
+    "Pacific/Chatham",
+]
+ODD_HOURS = [
+    pytest.param(STANDARD, id="standard"),
+    pytest.param(WeekHours((Hours(time(0, 30), time(2, 30)),) * 7), id="half past"),
+    pytest.param(WeekHours((Hours(time(1, 15), time(3, 15)),) * 7), id="quarter past"),
+    pytest.param(WeekHours((Hours(time(0), time(23, 59)),) * 7), id="nearly all day"),
+]
+
+
+@pytest.mark.parametrize("hours", ODD_HOURS)
+@pytest.mark.parametrize("zone", CHANGING)
+def test_every_minute_around_both_clock_changes(zone: str, hours: WeekHours) -> None:
+    """P4: by the clock on the wall, a text and its validity lie in the hours, whatever it does."""
+    changes = _changes(zone)
+    assert len(changes) == 2
+
+    for change in changes:
+        for minute in range(-26 * 60, 26 * 60, 7):
+            now = change + timedelta(minutes=minute)
+            opening = next_opening(now, whereabouts(zone), hours)
+            assert opening is not None
+            leaves = max(now, opening.opens_at)
+            validity = timedelta(seconds=validity_seconds(leaves, opening))
+            steps = -(-int(validity.total_seconds()) // 900)
+            for part in (leaves + number * timedelta(minutes=15) for number in range(steps)):
+                assert _lies_in(part, zone, hours)
+            assert _lies_in(leaves + validity - timedelta(seconds=1), zone, hours)
+
+
+@pytest.mark.parametrize(
+    ("now", "opens", "closes"),
+    [
+        # 25 October 2026: 01:00 to 02:00 comes twice in London, first as summer time.
+        pytest.param("2026-10-24T23:00Z", "2026-10-25T01:30Z", "2026-10-25T03:00Z", id="twice"),
+        # 29 March 2026: 01:00 to 02:00 does not come.
+        pytest.param("2026-03-28T23:00Z", "2026-03-29T01:30Z", "2026-03-29T02:00Z", id="never"),
+    ],
+)
+def test_a_time_that_comes_twice_or_never_is_read_carefully(
+    now: str, opens: str, closes: str
+) -> None:
+    """Hours from 01:30 begin at the second 01:30, or after the gap; never a minute early."""
+    hours = WeekHours((Hours(time(1, 30), time(3)),) * 7)
+
+    opening = next_opening(at(now), LONDON, hours)
+
+    assert opening is not None
+    assert (opening.opens_at, opening.closes_at) == (at(opens), at(closes))
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Pacific/Pago_Pago", "Pacific/Auckland"])
+def test_every_minute_around_the_border_of_the_day(zone: str) -> None:
+    """The weekday is the reader's, on both sides of the date line: Sunday begins at noon."""
+    midnight = datetime(2026, 3, 1, tzinfo=ZoneInfo(zone)).astimezone(UTC)
+
+    for minute in range(-24 * 60, 24 * 60):
+        now = midnight + timedelta(minutes=minute)
+        opening = next_opening(now, whereabouts(zone), STANDARD)
+        assert opening is not None
+        leaves = max(now, opening.opens_at)
+        assert _lies_in(leaves, zone, STANDARD)
+        assert opening.opens_at.astimezone(ZoneInfo(zone)).hour in (9, 12)

@@ -13,10 +13,10 @@ from winback.delivery.daily import WRITTEN
 from winback.delivery.gate import Allow, GateInput, Hold, Verdict, decide
 from winback.delivery.limits import cap_opens_at
 from winback.delivery.looking import Point, Sight, look, look_at_traffic
+from winback.delivery.opening import keeps_hours, opening_for
 from winback.delivery.planning import channel_input
 from winback.delivery.run import Run
-from winback.delivery.whereabouts import find_whereabouts, hours_for
-from winback.delivery.windows import Opening, next_opening, tomorrow_start, week_hours
+from winback.delivery.windows import Opening, tomorrow_start
 from winback.enrollment.conditions import Holds, campaigns_of, conditions_of
 from winback.states import Channel, VoucherState
 from winback.vouchers.reserving import NotExported, RunOut, UsedUp
@@ -136,24 +136,13 @@ def _input(run: Run, row: Row[Any], campaign: Campaign, *, sight: Sight, today: 
         has_purchased_since=basic.has_purchased_since and not is_thanks,
         # The older of two enrollments goes on; the younger one leaves the address alone.
         shares_address=any(other < row.enrollment_id for other in holders),
-        keeps_hours=channel is Channel.SMS,
-        opening=_opening(run, row, point, sight) if channel is Channel.SMS and point else None,
+        waited_for=row.reason,
+        keeps_hours=keeps_hours(run, channel),
+        opening=opening_for(run, sight.persons[row.customer_id], channel, point)
+        if point is not None and keeps_hours(run, channel)
+        else None,
         holds=tuple(_holds(run, row, point, sight=sight, today=today)),
     )
-
-
-def _opening(run: Run, row: Row[Any], point: Point, sight: Sight) -> Opening | None:
-    person, business = sight.persons[row.customer_id], run.business.settings.business
-    whereabouts, is_known = find_whereabouts(
-        time_zone=person.time_zone,
-        country=person.country,
-        region=person.region,
-        number=point.address,
-        business_country=business.country,
-        business_zone=business.time_zone,
-    )
-    hours = week_hours(run.business.settings.policies.quiet_hours)
-    return next_opening(run.now, whereabouts, hours_for(whereabouts, hours, is_known=is_known))
 
 
 def _holds(

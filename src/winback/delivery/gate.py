@@ -53,6 +53,8 @@ class GateInput:
     opening: Opening | None = None
     """The present or next decent span; only asked where ``keeps_hours``."""
     keeps_hours: bool = False
+    waited_for: str = ""
+    """Why it was postponed last; told when it turns stale."""
     holds: tuple[Hold, ...] = ()
     """Caps, daily limits, a paused channel, codes not exported yet."""
 
@@ -104,11 +106,12 @@ def _never_for_person(asked: GateInput) -> Never | None:
     state = asked.enrollment_state
     said_no = asked.is_suppressed or state is EnrollmentState.SUPPRESSED
     is_over = not asked.is_answer and state is not EnrollmentState.ACTIVE
+    waited = f": {asked.waited_for}" if asked.waited_for else ""
     reasons = (
         (said_no, "the customer said no"),
         (is_over, f"the enrollment is {state.value.replace('_', ' ')}"),
         (asked.has_purchased_since, "the customer has purchased since"),
-        (asked.now >= asked.drop_at, "stale: it could not leave in time"),
+        (asked.now >= asked.drop_at, f"stale, it could not leave in time{waited}"),
         (asked.has_lost_voucher, "its voucher is expired or used"),
         (asked.has_lost_condition, "its only_if no longer holds"),
     )

@@ -1,19 +1,23 @@
-"""In which time zones a customer may be, pure: FACTS.md LAW-23b.
+"""In which time zones a customer may be, and whose hours hold there, pure: FACTS.md LAW-23b.
 
-An explicit zone settles it. Else every zone of the address and every zone that the number's area
-code could mean count together, so that an address far from its area code is held to both. Where
-nothing is known the zones of the business's country stand in, with the strict hours.
+An explicit zone settles where they are. Else every zone of the address and every zone that the
+number's area code could mean count together, so that an address far from its area code is held to
+both. Where nothing is known the zones of the business's country stand in, with the strict hours.
 """
 
+from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
 from typing import Final
 from zoneinfo import available_timezones
 
+import holidays
 import phonenumbers
 from babel.core import get_global
 from phonenumbers import timezone as number_zones
 
-from winback.delivery.windows import STRICT, WeekHours, Whereabouts
+from winback.delivery.lawful import is_stricter, lawful_hours
+from winback.delivery.windows import STRICT, Place, WeekHours, Whereabouts, narrowed
 
 _UNKNOWN: Final = "Etc/Unknown"
 
@@ -41,8 +45,8 @@ _ZONES_OF_STATE: Final = {
     state: frozenset(zones) for states, zones in _STATES for state in states.split()
 }
 
-_STRICTER_REGIONS: Final = frozenset({("US", "RI"), ("US", "RHODE ISLAND")})
-"""Regions whose own law is narrower than the standard hours (FACTS.md LAW-23)."""
+_STATE_OF_AREA_CODE: Final = {"401": "RI"}
+"""Area codes of a state whose law is narrower than the standard hours."""
 
 
 def find_whereabouts(
@@ -54,35 +58,66 @@ def find_whereabouts(
     business_country: str,
     business_zone: str,
 ) -> tuple[Whereabouts, bool]:
-    """Give the candidate zones of a customer, and whether anything at all was known."""
-    at_home = country or business_country
-    if time_zone and time_zone in _known_zones():
-        return Whereabouts(frozenset({time_zone}), at_home, region), True
-    by_address = _zones_of_address(country, region) if country else frozenset()
-    zones = by_address | (_zones_of_number(number) if number else frozenset())
-    if zones:
-        return Whereabouts(zones, at_home, region), True
-    fallback = _zones_of_address(business_country, None) | {business_zone}
-    return Whereabouts(fallback, at_home, region), False
+    """Give where a customer may be, and whether anything at all was known of the zone.
 
-
-def hours_for(whereabouts: Whereabouts, hours: WeekHours, *, is_known: bool) -> WeekHours:
-    """Give the hours to hold to: the strict ones where law or ignorance of the place asks so.
-
-    Hours that the business wrote itself are kept as they are.
+    ``number`` is the one that would be written to; None for a mail.
     """
-    region = (whereabouts.region or "").strip().upper()
-    is_stricter = (whereabouts.country, region) in _STRICTER_REGIONS
-    if hours.is_own or (is_known and not is_stricter):
+    address = _place(country, region) if country else None
+    places = frozenset(
+        {*([address] if address else []), *(_places_of_number(number) if number else [])}
+    ) or frozenset({_place(business_country, region)})
+    if time_zone and time_zone in _known_zones():
+        return Whereabouts(frozenset({time_zone}), places), True
+    zones = _zones_of_address(address) if address else frozenset()
+    zones |= _zones_of_number(number) if number else frozenset()
+    if zones:
+        return Whereabouts(zones, places), True
+    at_home = _zones_of_address(Place(business_country)) | {business_zone}
+    return Whereabouts(at_home, places), False
+
+
+def hours_for_texts(whereabouts: Whereabouts, hours: WeekHours, *, is_known: bool) -> WeekHours:
+    """Give the hours that texts are held to: the strict ones where law or ignorance asks so.
+
+    Hours that the business wrote itself are kept as far as the law goes (FACTS.md LAW-23).
+    """
+    if hours.is_own:
+        for place in sorted(whereabouts.places):
+            if (by_law := lawful_hours(place)) is not None:
+                hours = narrowed(hours, by_law)
         return hours
-    return STRICT
+    if is_known and not any(is_stricter(place) for place in whereabouts.places):
+        return hours
+    return replace(STRICT, on_holidays=hours.on_holidays)
 
 
-@lru_cache(maxsize=1024)
-def _zones_of_address(country: str, region: str | None) -> frozenset[str]:
-    if country == "US" and region and (zones := _ZONES_OF_STATE.get(region.strip().upper())):
+def _place(country: str, region: str | None) -> Place:
+    return Place(country, _region(country, region.strip()) if region and region.strip() else None)
+
+
+@lru_cache(maxsize=4096)
+def _region(country: str, written: str) -> str:
+    """Give the short name of a region, as ``CA`` for California, where the library knows it."""
+    for short, names in _regions(country).items():
+        if written.casefold() in (short.casefold(), *(name.casefold() for name in names)):
+            return short
+    return written
+
+
+@lru_cache(maxsize=256)
+def _regions(country: str) -> dict[str, list[str]]:
+    try:
+        known = holidays.country_holidays(country)
+    except NotImplementedError:
+        return {}
+    return {short: list(names) for short, names in known.get_subdivision_aliases().items()}
+
+
+@lru_cache(maxsize=4096)
+def _zones_of_address(place: Place) -> frozenset[str]:
+    if place.country == "US" and (zones := _ZONES_OF_STATE.get(place.region or "")):
         return zones
-    return _zones_by_country().get(country, frozenset())
+    return _zones_by_country().get(place.country, frozenset())
 
 
 @lru_cache(maxsize=1)
@@ -103,10 +138,31 @@ def _zones_by_country() -> dict[str, frozenset[str]]:
 
 @lru_cache(maxsize=65536)
 def _zones_of_number(number: str) -> frozenset[str]:
-    try:
-        parsed = phonenumbers.parse(number)
-    except phonenumbers.NumberParseException:
+    parsed = _parsed(number)
+    if parsed is None:
         return frozenset()
     known = _known_zones()
     zones = number_zones.time_zones_for_number(parsed)
     return frozenset(zone for zone in zones if zone != _UNKNOWN and zone in known)
+
+
+@lru_cache(maxsize=65536)
+def _places_of_number(number: str) -> frozenset[Place]:
+    return frozenset(_name_places(number))
+
+
+def _name_places(number: str) -> Iterator[Place]:
+    parsed = _parsed(number)
+    if parsed is None:
+        return
+    country = phonenumbers.region_code_for_number(parsed)
+    if country is None or country not in _zones_by_country():
+        return
+    yield Place(country, _STATE_OF_AREA_CODE.get(str(parsed.national_number)[:3]))
+
+
+def _parsed(number: str) -> phonenumbers.PhoneNumber | None:
+    try:
+        return phonenumbers.parse(number)
+    except phonenumbers.NumberParseException:
+        return None

@@ -1,11 +1,11 @@
-"""Decent hours, pure: when a text may leave, in every zone in which its reader may be.
+"""Decent hours, pure: when a message may leave, in every zone in which its reader may be.
 
 FACTS.md LAW-23 gives the hours, LAW-23b the zones, TW-3 and TW-4 the validity: the provider's own
 queue time must end inside the window too, else a text queued at 19:00 goes out at night.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Final, Literal
@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import holidays
 
-from winback.clock import at_local, day_start
+from winback.clock import day_start
 from winback.settings import WEEKDAYS, CustomHours, Hours
 
 LONGEST_VALIDITY: Final = timedelta(hours=4)
@@ -39,41 +39,69 @@ class WeekHours:
     days: tuple[Hours | None, ...]
     on_holidays: bool = True
     is_own: bool = False
-    """Whether the business wrote them itself; else they are one of the two profiles."""
+    """Whether the business wrote any of them itself; else they are one of the two profiles."""
 
 
 STANDARD: Final = WeekHours((*[_DAY] * 6, _SUNDAY))
 STRICT: Final = WeekHours((*[_STRICT_DAY] * 5, _STRICT_SATURDAY, _STRICT_SUNDAY))
+_PROFILES: Final = {"standard": STANDARD, "strict": STRICT, None: WeekHours((None,) * 7)}
 
 
-@dataclass(frozen=True, slots=True)
-class Whereabouts:
-    """Where the reader may be, and by whose holidays; no zone at all means nobody knows."""
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """A country, and the part of it that is known: whose holidays and whose law hold."""
 
-    zones: frozenset[str]
     country: str
     region: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """Where the reader may be: all of the zones count, and all of the places.
+
+    No zone at all means that no hour is decent.
+    """
+
+    zones: frozenset[str]
+    places: frozenset[Place] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Opening:
-    """A span in which a text may leave and be over: start inclusive, end exclusive."""
+    """A span in which a message may leave and be over: start inclusive, end exclusive."""
 
     opens_at: datetime
     closes_at: datetime
 
 
-def week_hours(quiet_hours: Literal["standard", "strict"] | CustomHours) -> WeekHours:
-    """Give the hours that the setting ``quiet_hours`` names."""
-    if quiet_hours == "standard":
-        return STANDARD
-    if quiet_hours == "strict":
-        return STRICT
+def week_hours(
+    written: Literal["any", "standard", "strict"] | CustomHours,
+) -> WeekHours | None:
+    """Give the hours that the setting of a channel names; None for any hour."""
+    if written == "any":
+        return None
+    if isinstance(written, str):
+        return _PROFILES[written]
+    own = {day: getattr(written, day) for day in written.written_days}
+    profile = _PROFILES[written.profile]
     return WeekHours(
-        tuple(getattr(quiet_hours, day) for day in WEEKDAYS),
-        on_holidays=quiet_hours.holidays,
-        is_own=True,
+        tuple(own.get(day, hours) for day, hours in zip(WEEKDAYS, profile.days, strict=True)),
+        on_holidays=written.holidays,
+        is_own=bool(own) or written.profile is None,
     )
+
+
+def narrowed(hours: WeekHours, by: WeekHours) -> WeekHours:
+    """Give the hours that lie in both."""
+    days = [_in_both(one, other) for one, other in zip(hours.days, by.days, strict=True)]
+    return replace(hours, days=tuple(days), on_holidays=hours.on_holidays and by.on_holidays)
+
+
+def _in_both(one: Hours | None, other: Hours | None) -> Hours | None:
+    if one is None or other is None:
+        return None
+    opens, closes = max(one.opens, other.opens), min(one.closes, other.closes)
+    return Hours(opens, closes) if opens < closes else None
 
 
 def next_opening(now: datetime, whereabouts: Whereabouts, hours: WeekHours) -> Opening | None:
@@ -109,13 +137,22 @@ def _in_zone(
         span = hours.days[day.weekday()]
         if span is None:
             continue
-        if not hours.on_holidays and is_holiday(day, whereabouts.country, whereabouts.region):
+        if not hours.on_holidays and any(is_holiday(day, place) for place in whereabouts.places):
             continue
-        # Read with fold=0; a closing time that occurs twice is the earlier one, which is the
-        # careful reading. Hours that end at midnight are not written (Hours.closes is a time).
-        opens, closes = at_local(day, span.opens, zone), at_local(day, span.closes, zone)
+        # A time that a clock change brings twice, or skips, is read in the careful way: the
+        # later of the two readings opens, the earlier one closes.
+        opens, closes = (
+            max(_readings(day, span.opens, zone)),
+            min(_readings(day, span.closes, zone)),
+        )
         if opens < closes:
             yield Opening(opens, closes)
+
+
+def _readings(day: date, at: time, zone: ZoneInfo) -> tuple[datetime, datetime]:
+    """Give both instants that a wall-clock time may mean; mostly they are the same (PEP 495)."""
+    local = datetime.combine(day, at, tzinfo=zone)
+    return local.astimezone(UTC), local.replace(fold=1).astimezone(UTC)
 
 
 def _both(one: Iterable[Opening], other: Iterable[Opening]) -> Iterator[Opening]:
@@ -127,18 +164,19 @@ def _both(one: Iterable[Opening], other: Iterable[Opening]) -> Iterator[Opening]
                 yield Opening(opens, closes)
 
 
+def is_holiday(day: date, place: Place) -> bool:
+    """Say whether a day is a public holiday of a country, or of its region where known."""
+    return day in _holidays_of(place, day.year)
+
+
 @lru_cache(maxsize=64)
-def _holidays_of(country: str, region: str | None, year: int) -> frozenset[date]:
+def _holidays_of(place: Place, year: int) -> frozenset[date]:
     try:
-        return frozenset(holidays.country_holidays(country, subdiv=region, years=year))
+        found = holidays.country_holidays(place.country, subdiv=place.region, years=year)
     except NotImplementedError:
         # The library does not know the region, or not even the country.
-        return _holidays_of(country, None, year) if region else frozenset()
-
-
-def is_holiday(day: date, country: str, region: str | None = None) -> bool:
-    """Say whether a day is a public holiday of a country, or of its region where known."""
-    return day in _holidays_of(country, region, day.year)
+        return _holidays_of(Place(place.country), year) if place.region else frozenset()
+    return frozenset(found)
 
 
 def tomorrow_start(now: datetime, zone: ZoneInfo) -> datetime:

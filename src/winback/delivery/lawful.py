@@ -1,0 +1,39 @@
+"""Hours that the law itself sets for texts, pure: FACTS.md LAW-23, the United States.
+
+The two profiles lie within all of them but Rhode Island's; hours that a business writes itself are
+cut to them. Other countries' own hours are not known here.
+"""
+
+from datetime import time
+from typing import Final
+
+from winback.delivery.windows import STRICT, Place, WeekHours
+from winback.settings import Hours
+
+
+def _daily(opens: int, closes: int, *, sunday_from: int | None = None) -> WeekHours:
+    sunday = Hours(time(sunday_from or opens), time(closes))
+    return WeekHours((*[Hours(time(opens), time(closes))] * 6, sunday))
+
+
+_FEDERAL: Final = _daily(8, 21)
+"""47 CFR 64.1200(c)(1)."""
+
+_STATES: Final = {
+    **dict.fromkeys(("FL", "OK", "MD", "MS", "NJ", "WA"), _daily(8, 20)),
+    "CT": _daily(9, 20),
+    "TX": _daily(9, 21, sunday_from=12),
+    "RI": STRICT,
+}
+
+
+def lawful_hours(place: Place) -> WeekHours | None:
+    """Give the widest hours that the law leaves to texts; None where none is known."""
+    if place.country != "US":
+        return None
+    return _STATES.get(place.region or "", _FEDERAL)
+
+
+def is_stricter(place: Place) -> bool:
+    """Say whether the law is narrower than the standard hours."""
+    return place == Place("US", "RI")
