@@ -288,7 +288,7 @@ def body_of(shop: Shop) -> str:
 
 
 def test_a_text_is_sought_by_its_own_link(shop: Shop) -> None:
-    """TW-34: the link of this message, which no other one has, rather than a code that others have."""
+    """TW-34: the links of this very message, rather than a code that others carry, too."""
     reminder_in_doubt(shop)
     lookup = FakeLookup(Channel.SMS)
 
