@@ -11,7 +11,6 @@ from hashlib import sha256
 from typing import Final
 
 import phonenumbers
-from email_validator import EmailNotValidError, validate_email
 from phonenumbers import NumberParseException, PhoneNumberType
 
 from winback.states import Channel
@@ -92,6 +91,9 @@ def address_hash(secret: str, channel: Channel, address: str) -> str:
 
 
 def _checked(address: str) -> str:
+    # Its patterns take 50 ms to compile, and most runs meet no new address.
+    from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415
+
     try:
         return validate_email(address, check_deliverability=False).normalized.lower()
     except EmailNotValidError as refused:
