@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from winback.delivery.lawful import lawful_hours
+from winback.delivery.leases import LEASE
 from winback.delivery.whereabouts import find_whereabouts, hours_for_texts
 from winback.delivery.windows import (
     LONGEST_VALIDITY,
+    MARGIN,
     SHORTEST_VALIDITY,
     STANDARD,
     STRICT,
@@ -189,7 +191,7 @@ def test_a_text_and_its_validity_lie_in_the_hours_of_every_zone(
     leaves = max(now, opening.opens_at)
     validity = timedelta(seconds=validity_seconds(leaves, opening))
 
-    assert SHORTEST_VALIDITY <= validity <= LONGEST_VALIDITY
+    assert SHORTEST_VALIDITY - MARGIN <= validity <= LONGEST_VALIDITY
     for zone in zones:
         starts, ends = (x.astimezone(ZoneInfo(zone)) for x in (leaves, leaves + validity))
         span = hours.days[starts.weekday()]
@@ -197,6 +199,16 @@ def test_a_text_and_its_validity_lie_in_the_hours_of_every_zone(
         assert span.opens <= starts.time()
         assert starts.date() == ends.date()
         assert ends.time() <= span.closes
+
+
+def test_the_validity_leaves_room_for_a_call_that_comes_late() -> None:
+    """A worker may stand still for its lease between the look and the call (FACTS.md TW-4)."""
+    now = at("2026-03-02T19:00Z")
+    opening = next_opening(now, LONDON, STANDARD)
+
+    assert opening is not None
+    assert LEASE < MARGIN < SHORTEST_VALIDITY
+    assert now + timedelta(seconds=validity_seconds(now, opening)) + MARGIN == opening.closes_at
 
 
 def _find(**known: str | None) -> tuple[Whereabouts, bool]:

@@ -22,6 +22,9 @@ LONGEST_VALIDITY: Final = timedelta(hours=4)
 SHORTEST_VALIDITY: Final = timedelta(minutes=5)
 """With less left of the window a text would only expire in the provider's queue."""
 
+MARGIN: Final = timedelta(seconds=90)
+"""A call may come as long after the look at the clock as a lease holds; and clocks differ."""
+
 _DAYS_AHEAD: Final = 15
 """How far the next opening is looked for: longer than any run of holidays."""
 
@@ -118,7 +121,7 @@ def next_opening(now: datetime, whereabouts: Whereabouts, hours: WeekHours) -> O
 
 def validity_seconds(now: datetime, opening: Opening) -> int:
     """Give how long a text may wait at the provider, so that it never leaves after hours."""
-    return int(min(opening.closes_at - now, LONGEST_VALIDITY).total_seconds())
+    return int(min(opening.closes_at - now - MARGIN, LONGEST_VALIDITY).total_seconds())
 
 
 @lru_cache(maxsize=4096)
