@@ -29,6 +29,7 @@ def make_app() -> typer.Typer:
         reporting,
         running,
         serving,
+        settling,
         up,
         vouchers,
     )
@@ -53,6 +54,7 @@ def make_app() -> typer.Typer:
         up,
         pausing,
         reporting,
+        settling,
         previewing,
         campaigns,
         people,

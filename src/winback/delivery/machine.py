@@ -23,6 +23,8 @@ class MessageEvent(StrEnum):
     REFUSE = "refuse"
     GIVE_BACK = "give_back"
     DOUBT = "doubt"
+    SETTLE_ACCEPTED = "settle_accepted"
+    SETTLE_NOT_SENT = "settle_not_sent"
 
 
 S, E = MessageState, MessageEvent
@@ -40,6 +42,8 @@ TRANSITIONS: Final[Mapping[tuple[MessageState, MessageEvent], MessageState]] = {
     (S.SENDING, E.DOUBT): S.UNCONFIRMED,
     (S.UNCONFIRMED, E.ACCEPT): S.ACCEPTED,
     (S.UNCONFIRMED, E.REFUSE): S.FAILED,
+    (S.UNCONFIRMED, E.SETTLE_ACCEPTED): S.ACCEPTED,
+    (S.UNCONFIRMED, E.SETTLE_NOT_SENT): S.FAILED,
 } | {(state, E.ACCEPT): state for state in _KNOWN}
 """Every move that the send path makes itself; what is not here is a bug."""
 
@@ -58,6 +62,11 @@ WHY: Final[Mapping[tuple[MessageState, MessageEvent], str]] = {
     ),
     (S.UNCONFIRMED, E.ACCEPT): "a worker that was given up as dead still knew how its call ended",
     (S.UNCONFIRMED, E.REFUSE): "the same; the step is passed and not sent on any other channel",
+    (S.UNCONFIRMED, E.SETTLE_ACCEPTED): "an operator found it at the provider, or with the reader",
+    (S.UNCONFIRMED, E.SETTLE_NOT_SENT): (
+        "an operator found that it never left; the step is passed and not sent on any channel, and "
+        "its code goes back"
+    ),
 } | {(state, E.ACCEPT): "news was faster than our own record; it stays" for state in _KNOWN}
 """Why each move is there, for readers."""
 
