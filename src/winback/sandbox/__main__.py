@@ -8,8 +8,11 @@ import argparse
 import asyncio
 import hmac
 import json
+import os
+import signal
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from random import SystemRandom
@@ -83,11 +86,15 @@ async def _serve(given: argparse.Namespace) -> None:
     loop = asyncio.get_running_loop()
 
     def wait_for_the_end() -> None:
-        while sys.stdin.buffer.read(4096):
+        # Not through sys.stdin, whose lock would be held when the interpreter ends.
+        while os.read(sys.stdin.fileno(), 4096):
             pass
         loop.call_soon_threadsafe(ended.set)
 
     threading.Thread(target=wait_for_the_end, daemon=True).start()
+    for wish in (signal.SIGINT, signal.SIGTERM):
+        with suppress(NotImplementedError):
+            loop.add_signal_handler(wish, ended.set)
     await ended.wait()
     await pair.close()
 

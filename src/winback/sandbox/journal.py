@@ -14,14 +14,16 @@ class Journal:
         self._mails: list[Mail] = []
         self._texts: list[Text] = []
         self._then: list[Callable[[], None]] = []
+        self.pause_seconds = 0.0
+        """How long a commit waits for company: no longer than an answer takes anyway."""
         self.kept = asyncio.Event()
         """Set whenever something was kept."""
 
     def keep(self, accepted: Sequence[Mail] | Sequence[Text], then: Callable[[], None]) -> None:
         """Keep what was accepted, and call ``then`` once it is committed."""
         if not self._then:
-            # Everything that the loop read in this round is heard first.
-            asyncio.get_running_loop().call_soon(self._commit)
+            # At least all that the loop reads in this round is committed together.
+            asyncio.get_running_loop().call_later(self.pause_seconds, self._commit)
         for one in accepted:
             if isinstance(one, Mail):
                 self._mails.append(one)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from random import Random, SystemRandom
+from typing import Final
 
 from winback.clock import Clock
 from winback.sandbox.credentials import make_credentials
@@ -28,6 +29,8 @@ from winback.sandbox.server import Desk
 from winback.sandbox.telling import Teller
 from winback.sandbox.webhooks import Courier, Receiver
 from winback.sandbox.wire import Exchange, Wire
+
+_LONGEST_PAUSE: Final = 0.02
 
 
 class ToldClock:
@@ -113,4 +116,5 @@ class Pair:
 
     def _behave(self, plan: FaultPlan) -> None:
         self.desk.plan = self._teller.plan = plan
+        self.desk.journal.pause_seconds = min(plan.latency_seconds / 4, _LONGEST_PAUSE)
         self._reporter.follow(plan.reports_by_itself)

@@ -111,6 +111,8 @@ class Record:
         if is_reader:
             self._connection.execute("PRAGMA query_only=1")
             return
+        # A mail in one page of a new file: half the price of spreading it over four.
+        self._connection.execute("PRAGMA page_size=16384")
         self._connection.execute("PRAGMA journal_mode=WAL")
         self._connection.execute("PRAGMA synchronous=OFF")
         self._connection.executescript(_SCHEMA)
