@@ -1,4 +1,4 @@
-"""What belongs to the day as a whole: its heartbeat."""
+"""What belongs to the day as a whole: the record of its stages, and its heartbeat."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 from pytest_httpserver import HTTPServer
+from sqlalchemy.orm import Session
 
 from tests.shop import make_shop
 from winback.clock import SystemClock
-from winback.day import Day, beat
+from winback.day import Day, beat, pull
+from winback.errors import FileMistakes
 from winback.house import open_business
+from winback.outcomes.status import read_status
 
 TODAY = date(2026, 3, 2)
 
@@ -50,3 +53,25 @@ async def test_a_watcher_that_is_away_fails_no_day(
         assert await beat(day) is False
 
     assert "heartbeat was not heard" in caplog.text
+
+
+async def test_a_stage_that_failed_ended_and_says_by_what(tmp_path: Path) -> None:
+    """The record of a failed stage has its end and the kind of its error, and nothing it said."""
+    home = make_shop(tmp_path / "shop", customers=1, lapsed_on=TODAY)
+    sources = home / "config" / "sources.yaml"
+    right = sources.read_text(encoding="utf-8")
+    with open_business("2026-03-02", writes=True, home=home, environ={}) as (business, now):
+        day = Day(business, now, SystemClock())
+        sources.write_text("sources: ann@example.com", encoding="utf-8")
+        with pytest.raises(FileMistakes):
+            await pull(day)
+        with Session(business.engine) as session:
+            failed = read_status(session, business, now=now)["runs"]["pull"]
+        sources.write_text(right, encoding="utf-8")
+        await pull(day)
+        with Session(business.engine) as session:
+            mended = read_status(session, business, now=now)["runs"]["pull"]
+
+    assert failed["ended_at"] is not None
+    assert (failed["error"], failed["counts"]) == ("FileMistakes", {})
+    assert (mended["error"], mended["counts"]["added"]) == ("", 2)

@@ -12,6 +12,7 @@ from random import Random, SystemRandom
 from typing import Final
 
 from sqlalchemy import bindparam, insert, update
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from winback.business import Business
@@ -35,13 +36,14 @@ logger = logging.getLogger(__name__)
 
 Counts = dict[str, int]
 _HEARTBEAT_SECONDS: Final = 10
+_LONGEST_ERROR: Final = 64
 
 _RUNS: Final = table_of(StageRun)
 _BEGIN_RUN: Final = insert(_RUNS).returning(_RUNS.c.id)
 _END_RUN: Final = (
     update(_RUNS)
     .where(_RUNS.c.id == bindparam("run_id"))
-    .values(ended_at=bindparam("ended_at"), counts=bindparam("counts"))
+    .values(ended_at=bindparam("ended_at"), counts=bindparam("counts"), error=bindparam("error"))
 )
 
 
@@ -177,7 +179,7 @@ async def beat(day: Day) -> bool:
 
 @contextmanager
 def _recorded(day: Day, stage: Stage) -> Iterator[Counts]:
-    """Write down that a stage began, and what it counted when it ended."""
+    """Write down that a stage began, and what it counted or by what it failed when it ended."""
     counts: Counts = {}
     begun = {
         "stage": stage,
@@ -188,7 +190,25 @@ def _recorded(day: Day, stage: Stage) -> Iterator[Counts]:
     }
     with committing(day.business.engine.begin(), "run.begin") as connection:
         run_id = connection.execute(_BEGIN_RUN, begun).scalar_one()
-    yield counts
-    ended = {"run_id": run_id, "ended_at": day.clock.now(), "counts": dict(counts)}
+    try:
+        yield counts
+    except BaseException as broken:
+        try:
+            _end(day, run_id, counts, error=type(broken).__name__)
+        except SQLAlchemyError as also:
+            # The database may be what broke the stage; the first cause is the one to be told.
+            logger.warning("the failure of %s is not noted: %s", stage, type(also).__name__)
+        raise
+    _end(day, run_id, counts)
+
+
+def _end(day: Day, run_id: int, counts: Counts, *, error: str = "") -> None:
+    """Note the end of a run; of an error only its kind, since what it says may name a person."""
+    ended = {
+        "run_id": run_id,
+        "ended_at": day.clock.now(),
+        "counts": dict(counts),
+        "error": error[:_LONGEST_ERROR],
+    }
     with committing(day.business.engine.begin(), "run.end") as connection:
         connection.execute(_END_RUN, ended)

@@ -116,7 +116,10 @@ def was_done_since(day: Day, stage: Stage, scheduled: datetime) -> bool:
     with Session(day.business.engine) as session:
         latest = session.scalar(
             select(func.max(StageRun.started_at)).where(
-                StageRun.stage == stage, StageRun.ended_at.is_not(None), StageRun.by == "flow"
+                StageRun.stage == stage,
+                StageRun.ended_at.is_not(None),
+                StageRun.error == "",
+                StageRun.by == "flow",
             )
         )
     return latest is not None and latest > scheduled

@@ -74,6 +74,17 @@ def test_a_late_run_gives_way_to_one_that_did_its_work(tmp_path: Path) -> None:
                     counts={},
                 )
             )
+            session.add(
+                StageRun(
+                    stage=Stage.RESPOND,
+                    as_of=began,
+                    started_at=began,
+                    ended_at=began,
+                    by="flow",
+                    counts={},
+                    error="OperationalError",
+                )
+            )
         assert orchestration.was_done_since(day, Stage.SEND, late)
         assert not orchestration.was_done_since(day, Stage.RESPOND, late)
         assert not orchestration.was_done_since(day, Stage.SEND, now - timedelta(minutes=30))

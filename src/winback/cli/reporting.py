@@ -1,7 +1,7 @@
 """``winback status`` and ``winback report``: where everything stands, and what it earned."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -35,11 +35,11 @@ def register(app: typer.Typer) -> None:
         needs = [(need["says"], need["since"]) for need in found["needs_a_person"]]
         print_table("Needs a person (UTC)", ["what", "since"], needs)
         runs = [
-            (stage, run["as_of"], run["ended_at"] or "not ended", run["by"], _counts(run["counts"]))
+            (stage, run["as_of"], run["ended_at"] or "not ended", run["by"], _outcome(run))
             for stage, run in found["runs"].items()
             if run
         ]
-        print_table("Last runs (UTC)", ["stage", "as of", "ended", "by", "counted"], runs)
+        print_table("Last runs (UTC)", ["stage", "as of", "ended", "by", "outcome"], runs)
 
     @app.command()
     def report(
@@ -86,5 +86,8 @@ def register(app: typer.Typer) -> None:
             print_report(found, Console() if sys.stdout.isatty() else Console(width=160))
 
 
-def _counts(counts: dict[str, int]) -> str:
+def _outcome(run: dict[str, Any]) -> str:
+    if run["error"]:
+        return f"failed: {run['error']}"
+    counts: dict[str, int] = run["counts"]
     return ", ".join(f"{name.replace('_', ' ')} {number:,}" for name, number in counts.items())

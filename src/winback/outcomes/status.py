@@ -27,8 +27,9 @@ def read_status(session: Session, business: Business, *, now: datetime) -> dict[
     """Give counts by state, every state listed, zeros too; works on an empty database.
 
     ``oldest`` names what has been unresolved the longest, None where nothing is; ``runs`` the
-    last run of each stage, None where it never ran; ``needs_a_person`` what waits for one, a
-    template edit that cannot go live, a paused channel and codes to export among it.
+    last run of each stage with the kind of its error, None where it never ran;
+    ``needs_a_person`` what waits for one, a template edit that cannot go live, a paused channel
+    and codes to export among it.
     """
     must_be_exported = business.settings.mode is not Mode.SANDBOX
     lines = stock(session, business.campaigns, now=now, must_be_exported=must_be_exported)
@@ -86,4 +87,5 @@ def _last_run(session: Session, stage: Stage) -> dict[str, Any] | None:
         "ended_at": run.ended_at,
         "by": run.by,
         "counts": run.counts,
+        "error": run.error,
     }
