@@ -1,0 +1,143 @@
+"""``winback rehearse``: the days to come, nothing written and nothing sent."""
+
+import asyncio
+from datetime import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from winback.cli.output import AsJson, AsOf, opened, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from winback.business import Business
+    from winback.rehearsal.results import Rehearsal
+    from winback.rehearsal.schedule import Schedule
+    from winback.rehearsal.telling import Ids
+
+_CHUNK = 2_000
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(rehearse)
+
+
+def rehearse(
+    *,
+    days: Annotated[int, typer.Option(min=1, max=366, help="How many days to play.")] = 7,
+    at: Annotated[
+        str | None, typer.Option(metavar="HH:MM", help="Local time of the daily run.")
+    ] = None,
+    send_every: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=1440, metavar="MINUTES", help="Sends between the daily runs; 0 for none."
+        ),
+    ] = None,
+    as_json: AsJson = False,
+    as_of: AsOf = None,
+) -> None:
+    """Play the next days of every campaign; nothing is written, nobody is reached.
+
+    The real plan and the real gate, on a private copy: who would get what and when, on which
+    channel, the cost, the codes and the calls it takes, and what caps and hours postpone. Running
+    the same days does exactly that, unless people respond or buy.
+
+    Taken as running: the day at 10:00, as by winback run; with PREFECT_API_URL set, what
+    prefect.yaml says.
+
+    Example: winback rehearse --days 14 --send-every 15
+    """
+    from winback.clock import SystemClock
+    from winback.rehearsal.telling import facts
+    from winback.rehearsal.walking import rehearse as play
+
+    with opened(as_of, writes=False) as (business, now):
+        schedule = _schedule(business, at, send_every)
+        done = asyncio.run(
+            play(business, now=now, days=days, schedule=schedule, clock=SystemClock())
+        )
+        settings = business.settings
+        if as_json:
+            print_json(
+                facts(
+                    done,
+                    _ids(business, done),
+                    currency=settings.business.currency,
+                    policies=settings.policies,
+                    mode=settings.mode,
+                )
+            )
+        else:
+            _print(business, done)
+
+
+def _schedule(business: "Business", at: str | None, send_every: int | None) -> "Schedule":
+    from dataclasses import replace
+    from datetime import timedelta
+
+    from winback.rehearsal.deployed import deployed_schedule
+    from winback.rehearsal.schedule import Schedule
+
+    environment = business.environment
+    is_deployed = environment.prefect_api_url is not None
+    schedule = deployed_schedule(environment.home) if is_deployed else Schedule()
+    if at is not None:
+        schedule = replace(schedule, day_at=_time(at))
+    if send_every is not None:
+        every = timedelta(minutes=send_every) if send_every else None
+        schedule = replace(schedule, send_every=every)
+    return schedule
+
+
+def _time(written: str) -> time:
+    try:
+        return time.fromisoformat(written)
+    except ValueError:
+        raise typer.BadParameter(f"{written!r} is no time: write 10:00") from None
+
+
+def _ids(business: "Business", done: "Rehearsal") -> "Ids":
+    from sqlalchemy.orm import Session
+
+    from winback.lapse.listing import ids_of
+
+    sent, entered = done.sendings, done.entries
+    people = sorted({*(one.customer_id for one in sent), *(one.customer_id for one in entered)})
+    with Session(business.engine.execution_options(winback_reads_only=True)) as session:
+        found: dict[int, dict[str, list[str]]] = {}
+        for start in range(0, len(people), _CHUNK):
+            found |= ids_of(session, people[start : start + _CHUNK])
+        return found
+
+
+def _print(business: "Business", done: "Rehearsal") -> None:
+    from winback.rehearsal.telling import needs, says_when, totals
+    from winback.states import Channel
+
+    settings = business.settings
+    say(f"If nobody responds or buys, and winback runs so: {says_when(done.schedule)}.")
+    print_table(
+        f"{len(done.days)} days from {done.days[0]}",
+        ("day", "enrolled", "held out", *Channel, "segments", "cost"),
+        [
+            (
+                f"{one.day:%a} {one.day}",
+                one.enrolled,
+                one.held_out,
+                *(one.by_channel[channel] for channel in Channel),
+                one.segments,
+                f"{one.cost:.2f}",
+            )
+            for one in totals(done)
+        ],
+    )
+    for says in needs(
+        done,
+        currency=settings.business.currency,
+        policies=settings.policies,
+        mode=settings.mode,
+    ):
+        say(says)
+    for one in (*done.postponed, *done.passed):
+        say(f"{one.count:,} {one.what}: {one.why}")

@@ -1,0 +1,234 @@
+"""Play the days to come: the very stages of the day, on a copy, with a provider that is nobody.
+
+Nothing here knows a rule of planning: detect, send, respond and the ending of windows are those
+of ``day``, so what is rehearsed is what happens (DESIGN.md, promise P9). The copy is a SQLite file
+of its own whatever the business's database is: that one is only read, in one transaction that
+locks no row, so neither the outbox nor anybody who works with it waits.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from random import Random
+from typing import Final
+
+from sqlalchemy import Connection, Engine, and_, bindparam, or_, select, update
+from sqlalchemy.orm import Session
+
+from winback import day as stages
+from winback.business import Business
+from winback.clock import Clock, SetClock, local_date
+from winback.database.copying import make_scratch, reading
+from winback.database.tables import Installation, Message, table_of
+from winback.day import Day
+from winback.delivery.rehearsing import RehearsingSender
+from winback.enrollment.value import compute_threshold
+from winback.rehearsal import reading as found
+from winback.rehearsal.copying import Copied, copy_business
+from winback.rehearsal.results import Rehearsal
+from winback.rehearsal.schedule import Moment, Schedule, moments
+from winback.settings import PaceSettings
+from winback.states import Channel, MessageState
+
+_WRITTEN: Final = (Channel.EMAIL, Channel.SMS)
+_FOLDER: Final = "rehearsal-"
+_LEFT_BEHIND: Final = timedelta(days=1)
+"""A copy of this age was left by a process that was killed."""
+
+_DEEDS: Final = ("accepted", "unconfirmed", "skipped", "failed", "cases")
+"""What a send counts when it has done something; what is postponed waits for its own time."""
+
+_DOUBT_ENDS: Final = timedelta(days=2)
+_STIRRING: Final = (
+    select(Message.id)
+    .where(
+        or_(
+            and_(Message.state == MessageState.QUEUED, Message.due_at <= bindparam("at")),
+            Message.state == MessageState.SENDING,
+            and_(
+                Message.state == MessageState.UNCONFIRMED,
+                Message.claimed_at > bindparam("doubted_since"),
+            ),
+        )
+    )
+    .limit(1)
+)
+
+Thresholds = Mapping[date, Decimal | None]
+
+
+async def rehearse(
+    business: Business, *, now: datetime, days: int, schedule: Schedule, clock: Clock
+) -> Rehearsal:
+    """Play so many local days from ``now`` on; writes nothing to the business's database.
+
+    ``clock`` is the machine's: it tells which workers are alive. What they are sending at this
+    moment counts as accepted.
+    """
+    played = tuple(moments(schedule, now=now, days=days, zone=business.zone))
+    dates = tuple(dict.fromkeys(local_date(one.at, business.zone) for one in played))
+    with _scratch(business, clock) as scratch:
+        with reading(business.engine) as source:
+            copied = copy_business(
+                source, scratch, business, now=now, until=dates[-1], alive_at=clock.now()
+            )
+            thresholds = _thresholds(source, business, played)
+        await _walk(_on_copy(business, scratch), played, thresholds)
+        return _told(scratch, copied, business, played, dates=dates, schedule=schedule)
+
+
+async def _walk(business: Business, played: Sequence[Moment], thresholds: Thresholds) -> None:
+    idle_since: Moment | None = None
+    for number, moment in enumerate(played):
+        if idle_since is not None and _is_idle(business, idle_since, moment):
+            continue
+        responds = moment.is_day or number == 0
+        counts = await _play(business, moment, thresholds=thresholds, responds=responds)
+        is_idle = not responds and not any(counts[name] for name in _DEEDS)
+        idle_since = moment if is_idle else None
+
+
+def _is_idle(business: Business, since: Moment, moment: Moment) -> bool:
+    """Say whether a send would find nothing to do, after one that found nothing to do.
+
+    That is so on the same day as long as no queued message comes due and none is in doubt: a
+    quarter-hourly send is mostly idle, and skipping what is idle changes nothing.
+    """
+    zone = business.zone
+    if moment.is_day or local_date(since.at, zone) != local_date(moment.at, zone):
+        return False
+    with Session(business.engine.execution_options(winback_reads_only=True)) as session:
+        stirs = {"at": moment.at, "doubted_since": moment.at - _DOUBT_ENDS}
+        return session.scalars(_STIRRING, stirs).first() is None
+
+
+async def _play(
+    business: Business, moment: Moment, *, thresholds: Thresholds, responds: bool
+) -> stages.Counts:
+    day = Day(
+        business,
+        moment.at,
+        SetClock(moment.at),
+        {channel: RehearsingSender(channel) for channel in _WRITTEN},
+        # Only codes and send ids are drawn from it, and nobody gets these.
+        rng=Random(str(moment.at)),  # noqa: S311 - see above
+    )
+    if moment.is_day:
+        _set_threshold(business.engine, thresholds, local_date(moment.at, business.zone))
+        await stages.detect(day)
+    counts = await stages.send(day)
+    if responds:
+        # With each day; and what the receiver stored before, after the first send.
+        await stages.respond(day)
+    if moment.is_day:
+        stages.end_windows(day)
+    return counts
+
+
+@contextmanager
+def _scratch(business: Business, clock: Clock) -> Iterator[Engine]:
+    """Give an empty database in a folder of its own under ``var/``, deleted afterwards."""
+    var = business.environment.var
+    var.mkdir(parents=True, exist_ok=True)
+    _sweep(var, clock)
+    with tempfile.TemporaryDirectory(prefix=_FOLDER, dir=var) as folder:
+        engine = make_scratch(Path(folder) / "copy.db")
+        try:
+            yield engine
+        finally:
+            engine.dispose()
+
+
+def _sweep(var: Path, clock: Clock) -> None:
+    for left in var.glob(f"{_FOLDER}*"):
+        made_at = datetime.fromtimestamp(left.stat().st_mtime, UTC)
+        if made_at < clock.now() - _LEFT_BEHIND:
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _on_copy(business: Business, scratch: Engine) -> Business:
+    """Give the business on the copy, with every road out of the house closed.
+
+    Nobody waits for a pace, which moves no message to another day; what it takes is told beside
+    the rest. What the shelf has published belongs to one database.
+    """
+    settings = business.settings
+    at_once = settings.policies.model_copy(update={"pace": PaceSettings(email="off", sms="off")})
+    return replace(
+        business,
+        settings=settings.model_copy(update={"policies": at_once, "heartbeat_url": None}),
+        environment=replace(
+            business.environment,
+            sendgrid_api_key=None,
+            twilio_account_sid=None,
+            twilio_auth_tokens=(),
+            sendgrid_url=None,
+            twilio_url=None,
+            alert_urls=(),
+        ),
+        engine=scratch,
+        shelf=replace(business.shelf, kept={}),
+    )
+
+
+def _thresholds(source: Connection, business: Business, played: Sequence[Moment]) -> Thresholds:
+    """Compute the values that each week's detect would set, over everyone's purchases.
+
+    The copy has only the purchases of some, so it is told.
+    """
+    settings = business.settings
+    found_so_far: dict[date, Decimal | None] = {}
+    with Session(source) as session:
+        set_on = session.scalars(select(Installation.value_set_on)).one()
+        for moment in played:
+            today = local_date(moment.at, business.zone)
+            if not moment.is_day or not _is_due(set_on, today):
+                continue
+            found_so_far[today] = compute_threshold(
+                session,
+                share=settings.value.high,
+                now=moment.at,
+                zone=business.zone,
+                currency=settings.business.currency,
+            )
+            set_on = today
+    return found_so_far
+
+
+def _set_threshold(scratch: Engine, thresholds: Thresholds, today: date) -> None:
+    if today in thresholds:
+        values = {"value_threshold": thresholds[today], "value_set_on": today}
+        with scratch.begin() as connection:
+            connection.execute(update(table_of(Installation)).values(values))
+
+
+def _told(
+    scratch: Engine,
+    copied: Copied,
+    business: Business,
+    played: Sequence[Moment],
+    *,
+    dates: tuple[date, ...],
+    schedule: Schedule,
+) -> Rehearsal:
+    with Session(scratch.execution_options(winback_reads_only=True)) as session:
+        return Rehearsal(
+            begins_at=played[0].at,
+            days=dates,
+            schedule=schedule,
+            sendings=found.sendings(session, business.zone),
+            entries=found.entries(session, copied),
+            codes=found.codes(session),
+            postponed=found.postponed(session),
+            passed=found.passed(session, copied),
+            queued=found.queued(session),
+        )
+
+
+def _is_due(set_on: date | None, today: date) -> bool:
+    return set_on is None or not set_on <= today < set_on + timedelta(days=7)
