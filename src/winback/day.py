@@ -104,7 +104,11 @@ async def send(day: Day) -> Counts:
     Safe to repeat: a claim is a guarded update, and what is unclear is never sent again.
     """
     with _recorded(day, Stage.SEND) as counts:
-        counts.update(asdict(await send_due(day.business, day.senders, now=day.now, rng=day.rng)))
+        counts.update(
+            asdict(
+                await send_due(day.business, day.senders, now=day.now, clock=day.clock, rng=day.rng)
+            )
+        )
         if day.deliver_news is not None:
             await day.deliver_news()
         counts.update(asdict(await resolve_doubts(day.business, day.lookups, now=day.now)))

@@ -20,6 +20,7 @@ from winback.business import Business
 from winback.campaign.loading import Facts, load_campaigns, load_facts
 from winback.campaign.schema import Campaign
 from winback.campaign.versions import keep_version
+from winback.clock import SetClock
 from winback.customers.identity import address_hash
 from winback.database.engine import salt_of
 from winback.database.tables import (
@@ -124,7 +125,9 @@ class Shop:
         """Run the send path once, at the shop's instant; by all channels unless some are named."""
         senders = {one.channel: one for one in (self.mail, self.texts)}
         chosen = {channel: senders[channel] for channel in channels or senders}
-        return asyncio.run(send_due(self.business, chosen, now=self.now, rng=self.rng))
+        return asyncio.run(
+            send_due(self.business, chosen, now=self.now, clock=SetClock(self.now), rng=self.rng)
+        )
 
     def run(self) -> Run:
         """Give the run that the parts of the send path are called with."""

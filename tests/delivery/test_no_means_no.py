@@ -10,6 +10,7 @@ from winback.customers.identity import address_hash
 from winback.customers.suppression import suppress
 from winback.database.tables import Enrollment
 from winback.delivery.claiming import claim, due_messages
+from winback.delivery.leases import begin_worker
 from winback.delivery.queueing import queue_due
 from winback.providers.outgoing import Accepted, Outgoing, Result
 from winback.states import Channel, ConsentState, MessageState, SuppressionReason
@@ -121,13 +122,14 @@ def test_of_two_workers_one_claims(shop: Shop) -> None:
     shop.enroll()
     run = shop.run()
     queue_due(run)
-    with Session(shop.engine) as session:
-        ids = due_messages(session, shop.now)
+    with Session(shop.engine) as session, session.begin():
+        ids = due_messages(session, shop.now)[Channel.EMAIL]
+        one, other = begin_worker(session, shop.now), begin_worker(session, shop.now)
 
     with Session(shop.engine) as session, session.begin():
-        first = claim(session, run, ids, resting={})
+        first = claim(session, run, ids, resting={}, worker_id=one)
     with Session(shop.engine) as session, session.begin():
-        second = claim(session, run, ids, resting={})
+        second = claim(session, run, ids, resting={}, worker_id=other)
 
     assert len(first.claimed) == 1
     assert second.claimed == []

@@ -362,7 +362,7 @@ def test_a_doubt_counts_from_its_own_day_however_late_a_run_sees_it(
 
     shop.now += noticed_after
     with Session(shop.engine) as session, session.begin():
-        settle_doubts(session, shop.run())
+        settle_doubts(session, shop.run(), at=shop.now)
 
     enrollment = shop.enrollment(one)
     due_on = (doubted_at + due_after).date()

@@ -40,7 +40,8 @@ def queue_answer(session: Session, enrollment_id: int, answer_name: str, *, now:
     ).one()
     if row.is_given or row.arm is Arm.HOLDOUT or row.state is EnrollmentState.SUPPRESSED:
         return False
-    answer = campaign_of_version(session, row.campaign_version_id).answers.get(answer_name)
+    campaign = campaign_of_version(session, row.campaign_version_id)
+    answer = campaign.answers.get(answer_name)
     if answer is None:
         return False
     queue_messages(
@@ -53,6 +54,7 @@ def queue_answer(session: Session, enrollment_id: int, answer_name: str, *, now:
                 "is_answer": True,
                 "channel": answer.channel,
                 "voucher_id": None,
+                "priority": campaign.priority,
                 "state": MessageState.QUEUED,
                 "queued_at": now,
                 "due_at": now,

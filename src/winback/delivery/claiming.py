@@ -1,9 +1,9 @@
 """Claim a batch: the last look and the send ids, in one transaction, before any call is made.
 
-Consent, suppression, purchases, caps and hours are asked again here, in the transaction that
-makes the message ours (FACTS.md LAW-2, DS-2, DS-11). Claims of several workers take turns for
-these few milliseconds, so that caps and daily limits are exact; a no that commits before the
-claim is always seen.
+Consent, suppression, purchases, caps, hours and pauses are asked again here, in the transaction
+that makes the message ours (FACTS.md LAW-2, DS-2, DS-11, DS-15). Claims of several workers take
+turns for these few milliseconds, so that caps and daily limits are exact; a no that commits before
+the claim is always seen.
 """
 
 from collections import Counter
@@ -17,15 +17,17 @@ from sqlalchemy.orm import Session
 
 from winback.database.history import record_decisions
 from winback.database.tables import Enrollment, Message, table_of
-from winback.delivery.asking import Asked, Unavailable, ask_all, see_people, see_today
+from winback.delivery.asking import Asked, Today, Unavailable, ask_all, see_people, see_today
 from winback.delivery.composing import Claimed
 from winback.delivery.daily import count_claims, left_today
 from winback.delivery.falling import skip_messages
 from winback.delivery.gate import Allow, Hold, Never, Postpone
+from winback.delivery.leases import LeaseLost, is_alive
 from winback.delivery.run import Run
 from winback.delivery.taking import LiveTemplates, Ready, take, template_for
 from winback.delivery.windows import tomorrow_start
 from winback.enrollment.conditions import campaigns_of
+from winback.enrollment.pausing import Pauses, standing_pauses
 from winback.errors import TemplateError
 from winback.states import Channel, MessageState
 from winback.vouchers.reserving import reserve
@@ -38,18 +40,28 @@ class Claims:
     claimed: list[Claimed] = field(default_factory=list)
     postponed: int = 0
     skipped: int = 0
+    pauses: Pauses = field(default_factory=Pauses)
+    """What stood still at the claim."""
 
 
-def due_messages(session: Session, now: datetime) -> list[int]:
-    """Give the ids of all queued messages whose time has come: answers, then newest lapses."""
-    return list(session.scalars(_DUE, {"now": now}))
+def due_messages(session: Session, now: datetime) -> dict[Channel, list[int]]:
+    """Give the ids of all queued messages whose time has come, in the order of sending."""
+    due: dict[Channel, list[int]] = {}
+    for id_, channel in session.connection().execute(_DUE, {"now": now}):
+        due.setdefault(channel, []).append(id_)
+    return due
 
 
-_FIRST_COMES: Final = (Message.is_answer.desc(), Enrollment.lapsed_on.desc(), Message.id)
-"""The order of sending: answers, then newest lapses."""
+_FIRST_COMES: Final = (
+    Message.is_answer.desc(),
+    Message.priority,
+    Enrollment.lapsed_on.desc(),
+    Message.id,
+)
+"""The order of sending: answers, then the campaigns by their priority, then newest lapses."""
 
 _DUE: Final = (
-    select(Message.id)
+    select(Message.id, Message.channel)
     .join(Enrollment, Enrollment.id == Message.enrollment_id)
     .where(Message.state == MessageState.QUEUED, Message.due_at <= bindparam("now"))
     .order_by(*_FIRST_COMES)
@@ -57,22 +69,48 @@ _DUE: Final = (
 
 
 def claim(
-    session: Session, run: Run, ids: Sequence[int], *, resting: Mapping[Channel, Hold]
+    session: Session,
+    run: Run,
+    ids: Sequence[int],
+    *,
+    resting: Mapping[Channel, Hold],
+    worker_id: int,
 ) -> Claims:
     """Claim what the gate lets go of these messages; the caller commits before it sends.
 
-    ``resting`` holds the channels that this run has found closed.
+    ``resting`` holds the channels that this run has found closed. Raises LeaseLost where others
+    have ended the worker that asks (FACTS.md DS-10).
     """
     # First of all: from here on, and until the commit, no other worker claims.
     left = left_today(session, run)
-    rows = _queued(session, run, ids)
-    if not rows:
-        return Claims()
+    if not is_alive(session, worker_id):
+        raise LeaseLost(worker_id)
+    pauses = standing_pauses(session)
+    found = _queued(session, run, ids)
+    # What stands still is not even asked: it does not turn stale meanwhile.
+    rows = [row for row in found if pauses.stops(row.campaign, row.channel) is None]
+    _note_paused(session, run, found, pauses)
+    done = Claims(postponed=len(found) - len(rows), pauses=pauses)
+    if rows:
+        today = see_today(session, run, resting, left=left)
+        _take_or_leave(session, run, rows, today=today, worker_id=worker_id, done=done)
+    return done
+
+
+def _take_or_leave(
+    session: Session,
+    run: Run,
+    rows: Sequence[Row[Any]],
+    *,
+    today: Today,
+    worker_id: int,
+    done: Claims,
+) -> None:
+    """Ask the gate about each message, and do what it says."""
     sight = see_people(session, run, rows)
-    today = see_today(session, run, resting, left=left)
     reserved, without = _reserve(session, run, rows)
     if reserved:
-        rows = _queued(session, run, ids)
+        rows = _queued(session, run, [row.id for row in rows])
     asked = ask_all(session, run, rows, sight=sight, today=today, without=without)
     never = [(one, one.verdict) for one in asked if isinstance(one.verdict, Never)]
     late = [(one, one.verdict) for one in asked if isinstance(one.verdict, Postpone)]
@@ -85,11 +123,12 @@ def claim(
             except TemplateError as none_live:
                 until = min(tomorrow_start(run.now, run.zone), one.row.drop_at)
                 late.append((one, Postpone(until, str(none_live))))
-    claimed = take(session, run, ready, sight)
-    count_claims(session, run, Counter(one.channel for one in claimed))
+    done.claimed = take(session, run, ready, sight=sight, worker_id=worker_id)
+    count_claims(session, run, Counter(one.channel for one in done.claimed))
     _postpone(session, run, late)
     skip_messages(session, run, never)
-    return Claims(claimed, postponed=len(late), skipped=len(never))
+    done.postponed += len(late)
+    done.skipped += len(never)
 
 
 def _queued(session: Session, run: Run, ids: Sequence[int]) -> Sequence[Row[Any]]:
@@ -177,26 +216,44 @@ def _postpone(session: Session, run: Run, late: Sequence[tuple[Asked, Postpone]]
             for one, verdict in late
         ],
     )
+    _tell(session, run, [(one.row, verdict.why) for one, verdict in late])
+
+
+def _note_paused(session: Session, run: Run, rows: Sequence[Row[Any]], pauses: Pauses) -> None:
+    """Say why they wait of those that stand still; they stay due, for the moment it goes on."""
+    waiting = [
+        (row, f"paused: {why}")
+        for row in rows
+        if (why := pauses.stops(row.campaign, row.channel)) is not None
+    ]
+    fresh = [{"b_id": row.id, "reason": why} for row, why in waiting if row.reason != why]
+    if fresh:
+        session.connection().execute(_SAY_WHY, fresh)
+        _tell(session, run, waiting)
+
+
+def _tell(session: Session, run: Run, waiting: Sequence[tuple[Row[Any], str]]) -> None:
     record_decisions(
         session,
         [
             {
-                "customer_id": one.row.customer_id,
-                "campaign": one.row.campaign,
-                "enrollment_id": one.row.enrollment_id,
+                "customer_id": row.customer_id,
+                "campaign": row.campaign,
+                "enrollment_id": row.enrollment_id,
                 "what": "postponed",
-                "why": f"{one.row.step}: {verdict.why}",
+                "why": f"{row.step}: {why}",
                 "at": run.now,
             }
-            for one, verdict in late
+            for row, why in waiting
             # Said once for each reason, however often the gate is asked.
-            if one.row.reason != verdict.why
+            if row.reason != why
         ],
     )
 
 
-_MOVE_ON: Final = (
+_SAY_WHY: Final = (
     update(_MESSAGES)
     .where(_MESSAGES.c.id == bindparam("b_id"), _MESSAGES.c.state == MessageState.QUEUED)
-    .values(due_at=bindparam("due_at"), reason=bindparam("reason"))
+    .values(reason=bindparam("reason"))
 )
+_MOVE_ON: Final = _SAY_WHY.values(due_at=bindparam("due_at"))

@@ -5,22 +5,20 @@ enrollment goes on, the row stays ``unconfirmed`` and is listed.
 """
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy import bindparam, exists, select, update
 from sqlalchemy.orm import Session
 
 from winback.database.history import record_moves
-from winback.database.tables import Enrollment, Message, StepPassage, table_of
+from winback.database.tables import Enrollment, Message, StepPassage, Worker, table_of
+from winback.delivery.leases import end_dead
 from winback.delivery.machine import MessageEvent, move
 from winback.delivery.run import Run
 from winback.enrollment.passing import Done, pass_steps
 from winback.enrollment.timeline import StepEnd
 from winback.states import EnrollmentState, MessageState
-
-DEAD_AFTER: Final = timedelta(minutes=15)
-"""From this age on a claim without a result belongs to a worker that died."""
 
 GIVES_UP_AFTER: Final = timedelta(hours=24)
 """How long a step waits for its doubt to be settled."""
@@ -31,20 +29,26 @@ LOOKS: Final = (
     timedelta(hours=2),
     timedelta(hours=24),
 )
-"""When evidence is looked for, counted from the claim (FACTS.md DS-6); the last leaves it listed."""
+"""When evidence is looked for, counted from the claim (FACTS.md DS-6); then it stays listed."""
 
 _WHY_DEAD: Final = "the worker died before it could note the result"
 _WHY_PASSED: Final = "unconfirmed for 24 hours"
 _WHY_FAILED: Final = "the provider could not deliver it"
 
 
-def settle_doubts(session: Session, run: Run) -> int:
+def first_look(claimed_at: datetime) -> datetime:
+    """Give when evidence of a message that is newly in doubt is looked for."""
+    return claimed_at + LOOKS[0]
+
+
+def settle_doubts(session: Session, run: Run, *, at: datetime) -> int:
     """Doubt the rows of dead workers and pass steps in doubt for a day; gives the former's count.
 
-    Before that, what evidence has settled since passes its step. Safe to repeat.
+    Before that, what evidence has settled since passes its step. ``at`` is the machine's clock,
+    by which workers live. Safe to repeat.
     """
     pass_proven(session, run)
-    given_up = doubt_the_dead(session, run)
+    given_up = doubt_the_dead(session, run, at=at)
     waiting = session.execute(_GIVEN_UP, {"until": run.now - GIVES_UP_AFTER}).all()
     pass_steps(
         session,
@@ -103,10 +107,20 @@ _PROVEN: Final = (
 )
 
 
-def doubt_the_dead(session: Session, run: Run) -> Sequence[int]:
-    """Turn claims of dead workers to ``unconfirmed``, never back to the queue; gives the ids."""
+def doubt_the_dead(session: Session, run: Run, *, at: datetime) -> Sequence[int]:
+    """Turn claims of dead workers to ``unconfirmed``, never back to the queue; gives the ids.
+
+    A claim's age says nothing: it is the worker's lease that holds it (FACTS.md DS-10). Rows that
+    no worker stands for, or one that ended without a result, are in doubt, too.
+    """
+    end_dead(session, at)
+    rows = session.connection().execute(_OF_THE_DEAD).all()
+    if not rows:
+        return []
     to_state = move(MessageState.SENDING, MessageEvent.DOUBT)
-    ids = session.scalars(_DOUBT_THE_DEAD, {"until": run.now - DEAD_AFTER}).all()
+    session.connection().execute(
+        _DOUBT, [{"b_id": id_, "look_at": first_look(claimed_at)} for id_, claimed_at in rows]
+    )
     record_moves(
         session,
         [
@@ -119,16 +133,29 @@ def doubt_the_dead(session: Session, run: Run) -> Sequence[int]:
                 "why": _WHY_DEAD,
                 "at": run.now,
             }
-            for id_ in ids
+            for id_, _ in rows
         ],
     )
-    return ids
+    return [id_ for id_, _ in rows]
 
 
 _MESSAGES: Final = table_of(Message)
-_DOUBT_THE_DEAD: Final = (
+_WORKERS: Final = table_of(Worker)
+_OF_THE_DEAD: Final = (
+    select(_MESSAGES.c.id, _MESSAGES.c.claimed_at)
+    .where(
+        _MESSAGES.c.state == MessageState.SENDING,
+        ~exists().where(_WORKERS.c.id == _MESSAGES.c.worker_id, _WORKERS.c.ended_at.is_(None)),
+    )
+    .order_by(_MESSAGES.c.id)
+    .with_for_update(of=_MESSAGES)
+)
+_DOUBT: Final = (
     update(_MESSAGES)
-    .where(_MESSAGES.c.state == MessageState.SENDING, _MESSAGES.c.claimed_at <= bindparam("until"))
-    .values(state=move(MessageState.SENDING, MessageEvent.DOUBT), reason=_WHY_DEAD)
-    .returning(_MESSAGES.c.id)
+    .where(_MESSAGES.c.id == bindparam("b_id"), _MESSAGES.c.state == MessageState.SENDING)
+    .values(
+        state=move(MessageState.SENDING, MessageEvent.DOUBT),
+        reason=_WHY_DEAD,
+        look_at=bindparam("look_at"),
+    )
 )

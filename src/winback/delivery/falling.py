@@ -118,6 +118,7 @@ def fall(session: Session, run: Run, fallen: Sequence[Fallen]) -> None:
     if not fallen:
         return
     others = _other_channels(session, run, [one for one in fallen if one.may_use_other])
+    campaigns = campaigns_of(session, run, (one.campaign_version_id for one in fallen))
     queue_messages(
         session,
         [
@@ -128,6 +129,7 @@ def fall(session: Session, run: Run, fallen: Sequence[Fallen]) -> None:
                 "is_answer": one.is_answer,
                 "channel": others[one.message_id],
                 "voucher_id": one.voucher_id,
+                "priority": campaigns[one.campaign_version_id].priority,
                 "state": MessageState.QUEUED,
                 "queued_at": run.now,
                 "due_at": run.now,

@@ -23,6 +23,7 @@ from sqlalchemy.orm import Session
 
 from winback.clock import Clock
 from winback.database.tables import Worker, table_of
+from winback.failpoints import committing
 
 _log = logging.getLogger(__name__)
 
@@ -150,6 +151,10 @@ _NOT_ENDED: Final = (
 )
 
 
+class LeaseLost(Exception):
+    """Others ended this worker: it may claim nothing and call nobody any more."""
+
+
 class Lease:
     """A worker's own view of its lease: good from the last beat that was written, for ``LEASE``."""
 
@@ -167,7 +172,7 @@ class Lease:
         """Beat once; raises SQLAlchemyError where the database cannot be written to."""
         # Asked before: the wait for the database's turn is no part of the new span.
         at = clock.now()
-        with Session(engine) as session, session.begin():
+        with Session(engine) as session, committing(session.begin(), "worker.beat"):
             is_mine = beat(session, self.worker_id, at)
         if is_mine:
             self._good_until = at + LEASE
@@ -179,7 +184,7 @@ class Lease:
 def leased(engine: Engine, clock: Clock) -> Iterator[Lease]:
     """Be a worker for the length of the block, and beat meanwhile in a thread."""
     at = clock.now()
-    with Session(engine) as session, session.begin():
+    with Session(engine) as session, committing(session.begin(), "worker.begin"):
         lease = Lease(begin_worker(session, at), at)
     is_over = threading.Event()
     heart = threading.Thread(
@@ -207,7 +212,7 @@ def _beat_until(is_over: threading.Event, lease: Lease, engine: Engine, clock: C
 
 def _end(lease: Lease, engine: Engine, clock: Clock) -> None:
     try:
-        with Session(engine) as session, session.begin():
+        with Session(engine) as session, committing(session.begin(), "worker.end"):
             end_worker(session, lease.worker_id, clock.now())
     except SQLAlchemyError as away:
         # The others will find it dead; what ended this block matters more.

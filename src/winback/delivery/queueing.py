@@ -158,6 +158,7 @@ def _message(run: Run, plan: Plan, voucher_id: int | None) -> dict[str, Any]:
         "is_answer": False,
         "channel": plan.channel,
         "voucher_id": voucher_id,
+        "priority": plan.campaign.priority,
         "state": MessageState.QUEUED,
         "queued_at": run.now,
         "due_at": run.now,
@@ -174,7 +175,7 @@ def queue_messages(session: Session, messages: Sequence[dict[str, Any]]) -> None
     )
 
 
-_DEFAULTS: Final[dict[str, Any]] = {"variant": "a", "reason": "", "cost": Decimal(0)}
+_DEFAULTS: Final[dict[str, Any]] = {"variant": "a", "reason": "", "cost": Decimal(0), "priority": 1}
 
 
 def _tell_owner(session: Session, run: Run, waits: Sequence[tuple[Plan, str]]) -> None:

@@ -23,6 +23,7 @@ from winback.database.history import record_moves
 from winback.database.tables import ChannelPause, Enrollment, Message, table_of
 from winback.delivery.composing import Claimed
 from winback.delivery.daily import give_back
+from winback.delivery.doubting import first_look
 from winback.delivery.falling import Fallen, fall
 from winback.delivery.machine import IN_FLIGHT_OR_IN_DOUBT, SETTLED, MessageEvent, move
 from winback.delivery.reaching import close_contact_point
@@ -45,17 +46,28 @@ BACK_OFF: Final = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
+class NotCalled:
+    """Claimed, and then nobody was called: it goes back as it was, due at once."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Called:
     """How the call of one claimed message ended; cost and segments are what we counted."""
 
     claimed: Claimed
-    result: Result
+    result: Result | NotCalled
     segments: int | None = None
     cost: Decimal = Decimal(0)
 
 
 def record_results(session: Session, run: Run, called: Sequence[Called]) -> None:
-    """Write results down and do what each means; safe to repeat."""
+    """Write results down and do what each means; safe to repeat.
+
+    Of a message that others took for lost meanwhile only an acceptance is written: it is evidence
+    (FACTS.md DS-10).
+    """
     rows = _rows(session, [one.claimed.message_id for one in called])
     ours = [
         (one, row)
@@ -64,7 +76,7 @@ def record_results(session: Session, run: Run, called: Sequence[Called]) -> None
         and row.send_id == one.claimed.send_id
         and row.state not in (MessageState.QUEUED, MessageState.SKIPPED, MessageState.CANCELED)
     ]
-    by_kind: defaultdict[type[Result], list[tuple[Called, Row[Any]]]] = defaultdict(list)
+    by_kind: defaultdict[type[object], list[tuple[Called, Row[Any]]]] = defaultdict(list)
     for one, row in ours:
         by_kind[_kind(one.result)].append((one, row))
     _accept(session, run, by_kind[Accepted])
@@ -81,11 +93,10 @@ def back_off(run: Run, busy: Busy) -> datetime:
     return run.now + max(asked, BACK_OFF) * (1 + run.rng.random() / 2)
 
 
-def _kind(result: Result) -> type[Result]:
+def _kind(result: Result | NotCalled) -> type[object]:
     # An account or a sender that is refused is no fault of the message: it goes back.
-    if isinstance(result, Refused) and result.scope == "channel":
-        return Busy
-    return type(result)
+    is_of_channel = isinstance(result, Refused) and result.scope == "channel"
+    return Busy if is_of_channel or isinstance(result, NotCalled) else type(result)
 
 
 def _rows(session: Session, ids: Sequence[int]) -> dict[int, Row[Any]]:
@@ -157,6 +168,7 @@ def _accepted_values(run: Run, one: Called, row: Row[Any]) -> dict[str, Any]:
         # The provider counts what it bills; 0 means that it does not know yet (TW-9).
         "segments": one.result.segments or one.segments,
         "cost": one.cost,
+        "look_at": None,
     }
 
 
@@ -165,7 +177,12 @@ def _doubt(session: Session, run: Run, ended: Sequence[tuple[Called, Row[Any]]])
         session,
         run,
         [
-            (row, MessageEvent.DOUBT, one.result.reason, {"cost": one.cost})
+            (
+                row,
+                MessageEvent.DOUBT,
+                one.result.reason,
+                {"cost": one.cost, "look_at": first_look(row.claimed_at)},
+            )
             for one, row in ended
             if isinstance(one.result, Unclear) and row.state is MessageState.SENDING
         ],
@@ -195,7 +212,9 @@ def _give_back(
     )
 
 
-def _until(run: Run, result: Result) -> tuple[datetime, str]:
+def _until(run: Run, result: Result | NotCalled) -> tuple[datetime, str]:
+    if isinstance(result, NotCalled):
+        return run.now, result.why
     if isinstance(result, Busy):
         return back_off(run, result), result.reason
     assert isinstance(result, Refused)  # noqa: S101 - of scope channel, see _kind
@@ -221,11 +240,12 @@ def _pause(session: Session, run: Run, channel: Channel, *, until: datetime, why
 
 def _refuse(session: Session, run: Run, ended: Sequence[tuple[Called, Row[Any]]]) -> None:
     """Fail what was finally refused, and do what follows for the person and the step."""
-    # A webhook may have told otherwise already: news that carries our id is better evidence.
+    # A webhook may have told otherwise already: news that carries our id is better evidence. And
+    # what others took for lost has been passed by them, or will be.
     open_ones = [
         (one, one.result, row)
         for one, row in ended
-        if isinstance(one.result, Refused) and row.state in IN_FLIGHT_OR_IN_DOUBT
+        if isinstance(one.result, Refused) and row.state is MessageState.SENDING
     ]
     if not open_ones:
         return
@@ -272,9 +292,7 @@ def _fallen(claimed: Claimed, refused: Refused, row: Row[Any]) -> Fallen:
         channel=claimed.channel,
         voucher_id=claimed.voucher_id,
         drop_at=row.drop_at,
-        may_use_other=refused.scope != "recipient_opted_out"
-        # Settled as not sent after a doubt: no other channel is asked (P1).
-        and row.state is MessageState.SENDING,
+        may_use_other=refused.scope != "recipient_opted_out",
         how=StepEnd.FAILED,
         why=f"{refused.code} {refused.reason}",
     )

@@ -1,42 +1,53 @@
 """Send what is due: plan, claim, call, record, until nothing more is due now.
 
 Claims are committed before their calls, results after; no transaction is open during HTTP
-(FACTS.md DS-2). Claims are small, so that a crash leaves few rows in doubt.
+(FACTS.md DS-2). Claims are small and results are written down soon, so that a crash leaves few
+rows in doubt. A worker whose lease others have ended claims nothing and calls nobody any more.
 """
 
 import asyncio
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from random import Random
+from typing import Final
 
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from winback.business import Business
+from winback.clock import Clock
 from winback.database.engine import salt_of
 from winback.database.tables import Message
+from winback.delivery.calling import Desk
 from winback.delivery.claiming import claim, due_messages
-from winback.delivery.composing import Claimed, write
+from winback.delivery.composing import Claimed
 from winback.delivery.doubting import settle_doubts
-from winback.delivery.gate import Hold
+from winback.delivery.leases import LeaseLost, leased
+from winback.delivery.pace import at_once
 from winback.delivery.queueing import queue_due
-from winback.delivery.recording import PAUSE, Called, back_off, record_results
+from winback.delivery.recording import Called, NotCalled, record_results
 from winback.delivery.run import Run
-from winback.errors import TemplateError
 from winback.failpoints import committing
-from winback.providers.outgoing import Accepted, Busy, Refused, Result, Sender, Unclear
+from winback.providers.outgoing import Accepted, Busy, Refused, Sender, Unclear
 from winback.states import Channel, MessageState
 
 _log = logging.getLogger(__name__)
 
-IN_FLIGHT = 64
-"""Calls at once, and claims without a result at most."""
+_RECORD_AT: Final = 64
+"""So many results are written down together."""
 
-_RECORD_AT = 64
-_BUSY_IN_A_ROW = 10
-"""So many refusals for being busy, one after the other, and the channel rests for this run."""
+_RECORD_AFTER: Final = 0.5
+"""Seconds after which a result is written down, however few there are."""
+
+_TRIES: Final = 3
+_PRESENT: Final = timedelta(minutes=1)
+"""A run that stands no further from the machine's clock goes with it."""
+
+_GOES_ON_AFTER: Final = timedelta(seconds=5)
 
 
 @dataclass(slots=True)
@@ -52,175 +63,255 @@ class SendCounts:
     """Calls and letters that became due, and wait for an associate."""
 
 
-@dataclass(slots=True)
-class _Flow:
-    """The calls on their way, what they brought, and the channels that rest."""
-
-    run: Run
-    senders: Mapping[Channel, Sender]
-    waiting: list[Claimed] = field(default_factory=list)
-    """Claimed, and surely not called yet."""
-    calls: dict[asyncio.Task[Called], Claimed] = field(default_factory=dict)
-    ended: list[Called] = field(default_factory=list)
-    resting: dict[Channel, Hold] = field(default_factory=dict)
-    busy: dict[Channel, int] = field(default_factory=dict)
-
-
 async def send_due(
     business: Business,
     senders: Mapping[Channel, Sender],
     *,
     now: datetime,
+    clock: Clock,
     rng: Random,
-    in_flight: int = IN_FLIGHT,
 ) -> SendCounts:
     """Plan and send all that is due at ``now``; safe to repeat, and by several workers at once.
 
-    A message whose call did not end clearly becomes ``unconfirmed`` and is not sent again.
+    ``clock`` is the machine's: leases, pace and polls go by it. A run that begins in the present
+    goes with it, so that hours and caps hold however long it takes; one that stands at another
+    instant stays there. A message whose call did not end clearly becomes ``unconfirmed`` and is
+    not sent again.
     """
     counts = SendCounts()
-    with Session(business.engine) as session, committing(session.begin(), "send.settle"):
-        providers = {channel: sender.name for channel, sender in senders.items()}
-        run = Run(business, now, rng, providers, salt_of(session))
-        counts.unconfirmed = settle_doubts(session, run)
-    queued = queue_due(run)
-    counts.cases, counts.skipped, counts.postponed = (
-        queued.cases,
-        queued.skipped,
-        queued.postponed,
-    )
-    seen: set[int] = set()
-    # A refusal may queue the same step on its other channel: look until nothing is new.
-    while fresh := [id_ for id_ in _due(run) if id_ not in seen]:
-        seen.update(fresh)
-        await _send_all(_Flow(run, senders), fresh, counts, in_flight=in_flight)
+    is_present = abs(clock.now() - now) < _PRESENT
+    with leased(business.engine, clock) as lease:
+        with Session(business.engine) as session, committing(session.begin(), "send.settle"):
+            providers = {channel: sender.name for channel, sender in senders.items()}
+            run = Run(business, now, rng, providers, salt_of(session))
+            counts.unconfirmed = settle_doubts(session, run, at=clock.now())
+        queued = queue_due(run)
+        counts.cases, counts.skipped = queued.cases, queued.skipped
+        counts.postponed = queued.postponed
+        desk = Desk(run, senders, lease, clock)
+        in_flight = business.settings.policies.in_flight
+        await _send_queued(_Outbox(desk, counts, in_flight=in_flight, is_present=is_present))
     return counts
 
 
-def _due(run: Run) -> list[int]:
-    with Session(run.reads) as session:
-        return due_messages(session, run.now)
+async def _send_queued(outbox: "_Outbox") -> None:
+    """Send until nothing is due that was not looked at: a refusal may queue the other channel."""
+    desk = outbox.desk
+    seen: set[int] = set()
+    while not desk.lease.is_lost:
+        with Session(desk.run.reads) as session:
+            due = due_messages(session, desk.run.now)
+        fresh = {
+            channel: found
+            for channel, ids in due.items()
+            if (found := [id_ for id_ in ids if id_ not in seen])
+        }
+        if not fresh:
+            break
+        seen.update(*fresh.values())
+        # Each pass asks anew who is busy; a channel that was closed is noted in the database.
+        desk.resting.clear()
+        await outbox.send_all(fresh)
 
 
-async def _send_all(flow: _Flow, ids: Sequence[int], counts: SendCounts, *, in_flight: int) -> None:
-    size = max(1, in_flight // 2)
-    try:
-        for chunk in _chunks(ids, size):
-            # Claimed is only what can be called at once: little to doubt if we die, and a no
-            # that comes meanwhile is seen by the next claim.
-            while len(flow.calls) > in_flight - size:
-                await _collect(flow)
-            with (
-                Session(flow.run.business.engine) as session,
-                committing(session.begin(), "send.claim"),
-            ):
-                claims = claim(session, flow.run, chunk, resting=flow.resting)
-            counts.postponed += claims.postponed
-            counts.skipped += claims.skipped
-            flow.waiting.extend(claims.claimed)
-            _call_waiting(flow)
-            if len(flow.ended) >= _RECORD_AT:
-                _record(flow, counts)
-        while flow.calls:
-            await _collect(flow)
-    except BaseException:
-        await _give_up(flow)
-        _record(flow, counts)
-        raise
-    _record(flow, counts)
+@dataclass(slots=True)
+class _Stream:
+    """What is due on one channel, and how many of it are on their way."""
+
+    channel: Channel
+    ids: deque[int]
+    flying: int = 0
 
 
-def _call_waiting(flow: _Flow) -> None:
-    """Start the calls of what was claimed; of a channel found closed meanwhile none is made."""
-    while flow.waiting:
-        claimed = flow.waiting[0]
-        if claimed.channel in flow.resting:
-            flow.ended.append(Called(claimed, _rests(flow, claimed.channel)))
-        else:
-            flow.calls[asyncio.create_task(_call(flow, claimed))] = claimed
-        flow.waiting.pop(0)
+@dataclass(slots=True)
+class _Outbox:
+    """Claims a little, lets the desk call, and writes down what came of it."""
 
+    desk: Desk
+    counts: SendCounts
+    in_flight: int
+    is_present: bool
+    waiting: list[Claimed] = field(default_factory=list)
+    """Claimed, and surely not called yet."""
+    calls: dict[asyncio.Task[Called], Claimed] = field(default_factory=dict)
+    ended: list[Called] = field(default_factory=list)
+    streams: dict[Channel, _Stream] = field(default_factory=dict)
+    gives_up: bool = False
+    broken: asyncio.Task[Called] | None = None
+    """A call that ended as no call should."""
+    record_at: float | None = None
+    """The loop's time at which the oldest result is written down at the latest."""
 
-def _rests(flow: _Flow, channel: Channel) -> Busy:
-    hold = flow.resting[channel]
-    return Busy((hold.until - flow.run.now).total_seconds(), hold.why)
+    async def send_all(self, due: Mapping[Channel, Sequence[int]]) -> None:
+        """Send these messages, each channel in its own order and at its own pace."""
+        self.streams = {channel: _Stream(channel, deque(ids)) for channel, ids in due.items()}
+        try:
+            while self.calls or any(stream.ids for stream in self.streams.values()):
+                self.desk.wake.clear()
+                if self.broken is not None:
+                    self.broken.result()
+                for stream in self.streams.values():
+                    self._claim_of(stream)
+                if self._must_record():
+                    await self._record()
+                if self.calls:
+                    await self._wait()
+            await self._record()
+        except BaseException:
+            await self._give_up()
+            await self._record()
+            raise
 
+    def _room(self, stream: _Stream) -> int:
+        """Give how many of a channel to claim now: none, or enough to be worth it.
 
-async def _collect(flow: _Flow) -> None:
-    done, _ = await asyncio.wait(flow.calls, return_when=asyncio.FIRST_COMPLETED)
-    for task in done:
-        del flow.calls[task]
+        Channels share alike, so that a slow one neither stops the other nor is stopped by it.
+        """
+        busy = sum(bool(one.ids) for one in self.streams.values())
+        share = max(1, self.in_flight // max(1, busy))
+        pace, size = self.desk.pace(stream.channel), max(1, share // 2)
+        if pace is not None:
+            if self.desk.in_line[stream.channel]:
+                return 0
+            size = at_once(pace, most=size)
+        fits = stream.flying + size <= share and len(self.calls) + size <= self.in_flight
+        return min(size, len(stream.ids)) if fits else 0
+
+    def _claim_of(self, stream: _Stream) -> None:
+        """Claim of a channel what can be called soon, and begin the calls.
+
+        Little to doubt if we die, and a no that comes meanwhile is seen by the next claim.
+        """
+        while room := self._room(stream):
+            try:
+                self._claim([stream.ids.popleft() for _ in range(room)])
+            except LeaseLost:
+                _log.warning("worker %d claims no more", self.desk.lease.worker_id)
+                self.desk.lease.is_lost = True
+                stream.ids.clear()
+            while self.waiting:
+                task = asyncio.create_task(self.desk.call(self.waiting[-1]))
+                self.calls[task] = self.waiting.pop()
+                stream.flying += 1
+                task.add_done_callback(self._on_end)
+            if self.desk.pace(stream.channel) is not None:
+                return  # The calls get in line when they begin.
+
+    def _claim(self, ids: Sequence[int]) -> None:
+        desk = self.desk
+        engine = desk.run.business.engine
+        self._go_on()
+        if not desk.lease.holds(desk.clock.now()):
+            # Stopped for a while, and perhaps not missed: one beat tells.
+            desk.lease.renew(engine, desk.clock)
+        with Session(engine) as session, committing(session.begin(), "send.claim"):
+            claims = claim(
+                session,
+                desk.run,
+                ids,
+                resting=desk.resting,
+                worker_id=desk.lease.worker_id,
+            )
+            # Before the commit: where nobody knows whether it went through, they are given back.
+            self.waiting.extend(reversed(claims.claimed))
+        desk.saw(claims.pauses)
+        self.counts.postponed += claims.postponed
+        self.counts.skipped += claims.skipped
+
+    def _go_on(self) -> None:
+        """Let a run that began in the present stay in it."""
+        at = self.desk.clock.now()
+        if self.is_present and at - self.desk.run.now > _GOES_ON_AFTER:
+            self.desk.run = replace(self.desk.run, now=at)
+
+    def _on_end(self, task: asyncio.Task[Called]) -> None:
+        if self.gives_up or task.cancelled() or task.exception() is not None:
+            # Something ends us; what is still among the calls is judged then.
+            self.broken = self.broken or task
+            self.desk.wake.set()
+            return
+        del self.calls[task]
         called = task.result()
-        flow.ended.append(called)
-        _watch(flow, called)
+        stream = self.streams[called.claimed.channel]
+        stream.flying -= 1
+        self.desk.watch(called)
+        self.ended.append(called)
+        if self.record_at is None:
+            self.record_at = asyncio.get_running_loop().time() + _RECORD_AFTER
+        if len(self.ended) >= _RECORD_AT or not self.calls or self._room(stream):
+            self.desk.wake.set()
+
+    async def _wait(self) -> None:
+        loop = asyncio.get_running_loop()
+        timer = loop.call_at(self.record_at, self.desk.wake.set) if self.record_at else None
+        try:
+            await self.desk.wake.wait()
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    def _must_record(self) -> bool:
+        if self.record_at is None:
+            return False
+        return len(self.ended) >= _RECORD_AT or asyncio.get_running_loop().time() >= self.record_at
+
+    async def _record(self) -> None:
+        """Write results down; tried again where the database was away for a moment."""
+        ended, self.ended, self.record_at = self.ended, [], None
+        if not ended:
+            return
+        try:
+            await self._write_down(ended)
+        except BaseException:
+            self.ended[:0] = ended
+            raise
+        _count(self.counts, ended)
+
+    async def _write_down(self, ended: Sequence[Called]) -> None:
+        for tries_left in reversed(range(_TRIES)):
+            try:
+                with (
+                    Session(self.desk.run.business.engine) as session,
+                    committing(session.begin(), "send.record"),
+                ):
+                    record_results(session, self.desk.run, ended)
+            except OperationalError as away:
+                if not tries_left:
+                    raise
+                _log.warning("%d results wait: %s", len(ended), type(away.orig).__name__)
+                await asyncio.sleep(_RECORD_AFTER)
+            else:
+                return
+
+    async def _give_up(self) -> None:
+        """Stop in the middle: what was being called is in doubt, what was not goes back."""
+        self.gives_up = True
+        for task in self.calls:
+            task.cancel()
+        await asyncio.gather(*self.calls, return_exceptions=True)
+        for task, claimed in self.calls.items():
+            if not task.cancelled() and task.exception() is None:
+                self.ended.append(task.result())
+            elif claimed.message_id in self.desk.called:
+                self.ended.append(Called(claimed, Unclear("interrupted")))
+            else:
+                self.waiting.append(claimed)
+        self.ended.extend(Called(claimed, NotCalled("interrupted")) for claimed in self.waiting)
+        self.calls.clear()
+        self.waiting.clear()
 
 
-def _watch(flow: _Flow, called: Called) -> None:
-    """Let a channel rest when its account was refused, or when it is busy again and again."""
-    channel, result = called.claimed.channel, called.result
-    if isinstance(result, Refused) and result.scope == "channel":
-        flow.resting[channel] = Hold(flow.run.now + PAUSE, f"{result.code} {result.reason}")
-    flow.busy[channel] = flow.busy.get(channel, 0) + 1 if isinstance(result, Busy) else 0
-    if isinstance(result, Busy) and flow.busy[channel] >= _BUSY_IN_A_ROW:
-        flow.resting[channel] = Hold(back_off(flow.run, result), f"busy: {result.reason}")
-
-
-async def _call(flow: _Flow, claimed: Claimed) -> Called:
-    if claimed.channel in flow.resting:
-        # Found closed by another call since this one was started: surely not sent.
-        return Called(claimed, _rests(flow, claimed.channel))
-    try:
-        words = write(flow.run, claimed)
-    except TemplateError as broken:
-        return Called(claimed, Refused("template", str(broken), "message"))
-    try:
-        result: Result = await flow.senders[claimed.channel].send(words.outgoing)
-    except Exception as broken:  # noqa: BLE001 - the edge of the send loop
-        # One message must not stop the batch, and nobody knows whether this one went. What the
-        # exception itself says may hold an address, so only its kind is told.
-        kind = type(broken).__name__
-        _log.error("message %d: the sender failed with %s", claimed.message_id, kind)
-        result = Unclear(f"the sender failed with {kind}")
-    return Called(claimed, result, words.segments, words.cost)
-
-
-async def _give_up(flow: _Flow) -> None:
-    """Stop in the middle: what was being called is in doubt, what was not goes back."""
-    for task in flow.calls:
-        task.cancel()
-    await asyncio.gather(*flow.calls, return_exceptions=True)
-    for task, claimed in flow.calls.items():
-        is_known = not task.cancelled() and task.exception() is None
-        flow.ended.append(task.result() if is_known else Called(claimed, Unclear("interrupted")))
-    flow.ended.extend(Called(claimed, Busy(reason="interrupted")) for claimed in flow.waiting)
-    flow.calls.clear()
-    flow.waiting.clear()
-
-
-def _record(flow: _Flow, counts: SendCounts) -> None:
-    ended, flow.ended = flow.ended, []
-    if not ended:
-        return
-    with (
-        Session(flow.run.business.engine) as session,
-        committing(session.begin(), "send.record"),
-    ):
-        record_results(session, flow.run, ended)
+def _count(counts: SendCounts, ended: Sequence[Called]) -> None:
     for one in ended:
         match one.result:
             case Accepted():
                 counts.accepted += 1
             case Unclear():
                 counts.unconfirmed += 1
-            case Refused(scope="channel") | Busy():
+            case Refused(scope="channel") | Busy() | NotCalled():
                 counts.postponed += 1
             case Refused():
                 counts.failed += 1
-
-
-def _chunks(ids: Sequence[int], size: int) -> Iterator[Sequence[int]]:
-    for start in range(0, len(ids), size):
-        yield ids[start : start + size]
 
 
 def unresolved(session: Session) -> Sequence[int]:

@@ -77,7 +77,9 @@ def template_for(
     return live[key][drawn]
 
 
-def take(session: Session, run: Run, ready: Sequence[Ready], sight: Sight) -> list[Claimed]:
+def take(
+    session: Session, run: Run, ready: Sequence[Ready], *, sight: Sight, worker_id: int
+) -> list[Claimed]:
     """Claim messages that the gate let go, in one write; the caller commits before it sends."""
     if not ready:
         return []
@@ -94,7 +96,7 @@ def take(session: Session, run: Run, ready: Sequence[Ready], sight: Sight) -> li
         )
         for one in ready
     ]
-    _write(session, run, claimed)
+    _write(session, run, claimed, worker_id)
     if links:
         session.connection().execute(
             insert_new(session, Link),
@@ -175,7 +177,7 @@ def _send_id(run: Run, message_id: int) -> str:
     return hashlib.sha256(drawn.encode("ascii")).hexdigest()[:32]
 
 
-def _write(session: Session, run: Run, claimed: Sequence[Claimed]) -> None:
+def _write(session: Session, run: Run, claimed: Sequence[Claimed], worker_id: int) -> None:
     to_state = move(MessageState.QUEUED, MessageEvent.CLAIM)
     session.connection().execute(
         _CLAIM,
@@ -183,6 +185,7 @@ def _write(session: Session, run: Run, claimed: Sequence[Claimed]) -> None:
             {
                 "b_id": one.message_id,
                 "claimed_at": run.now,
+                "worker_id": worker_id,
                 "send_id": one.send_id,
                 "contact_point_id": one.point.id,
                 "address_hash": one.point.address_hash,
@@ -213,6 +216,7 @@ def _write(session: Session, run: Run, claimed: Sequence[Claimed]) -> None:
 
 _WRITTEN_AT_CLAIM: Final = (
     "claimed_at",
+    "worker_id",
     "send_id",
     "contact_point_id",
     "address_hash",

@@ -1,0 +1,160 @@
+"""One call: looked at once more, rendered, made and classified; and what all calls share.
+
+Between the claim and the call little time passes, yet enough for somebody to stop everything:
+so the lease, our own switch and the channel are asked again right before (FACTS.md DS-10, DS-15).
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy.orm import Session
+
+from winback.clock import Clock
+from winback.delivery.composing import Claimed, Words, write
+from winback.delivery.gate import Hold
+from winback.delivery.leases import Lease
+from winback.delivery.pace import pace_of
+from winback.delivery.paces import take_turn
+from winback.delivery.recording import PAUSE, Called, NotCalled, back_off
+from winback.delivery.run import Run
+from winback.enrollment.pausing import Pauses, standing_pauses
+from winback.errors import TemplateError
+from winback.providers.outgoing import Busy, Refused, Result, Sender, Unclear
+from winback.states import Channel
+
+_log = logging.getLogger(__name__)
+
+POLL: Final = timedelta(seconds=1)
+"""How old what is known of our own switch may be at a call."""
+
+_TURNS_A_SECOND: Final = 10
+"""How often a worker asks for more of a pace: for each message where the pace is slower."""
+
+_BUSY_IN_A_ROW: Final = 10
+"""So many refusals for being busy, one after the other, and the channel rests for this run."""
+
+
+@dataclass(slots=True)
+class _Share:
+    """What is reserved of a channel's pace and not used yet: from when, and how much."""
+
+    starts_at: datetime
+    left: int = 0
+
+
+@dataclass(slots=True)
+class Desk:
+    """What all calls of one run share: the ways out, the lease, the pace, and what stands still."""
+
+    run: Run
+    senders: Mapping[Channel, Sender]
+    lease: Lease
+    clock: Clock
+    resting: dict[Channel, Hold] = field(default_factory=dict)
+    """Channels that this run has found closed."""
+    called: set[int] = field(default_factory=set)
+    """Messages on which a call was begun: only of these nobody may know what became of them."""
+    in_line: Counter[Channel] = field(default_factory=Counter)
+    """How many wait for their turn at the channel's pace."""
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when there may be something to do for who claims and records."""
+    _shares: dict[Channel, _Share] = field(default_factory=dict)
+    _busy: Counter[Channel] = field(default_factory=Counter)
+    _pauses: Pauses = field(default_factory=Pauses)
+    _polled_at: datetime | None = None
+
+    def saw(self, pauses: Pauses) -> None:
+        """Take note of what stood still just now."""
+        self._pauses, self._polled_at = pauses, self.clock.now()
+
+    def pace(self, channel: Channel) -> float | None:
+        """Give how many a second may leave by a channel; None where nothing limits it."""
+        settings = self.run.business.settings
+        return pace_of(settings.policies, channel, settings.mode)
+
+    async def call(self, claimed: Claimed) -> Called:
+        """Make the call of a claimed message, unless something has stopped it since."""
+        try:
+            words = write(self.run, claimed)
+            await self._wait_for_turn(claimed.channel, words)
+            stopped = self._stopped(claimed)
+        except TemplateError as broken:
+            return Called(claimed, Refused("template", str(broken), "message"))
+        except Exception as broken:  # noqa: BLE001 - the edge of the send loop
+            return Called(claimed, NotCalled(_told(claimed, "not called", broken)))
+        if stopped is not None:
+            return Called(claimed, stopped)
+        self.called.add(claimed.message_id)
+        try:
+            result: Result = await self.senders[claimed.channel].send(words.outgoing)
+        except Exception as broken:  # noqa: BLE001 - the edge of the send loop
+            # One message must not stop the batch, and nobody knows whether this one went.
+            result = Unclear(_told(claimed, "the sender failed", broken))
+        return Called(claimed, result, words.segments, words.cost)
+
+    def watch(self, called: Called) -> None:
+        """Let a channel rest when its account was refused, or when it is busy again and again."""
+        channel, result = called.claimed.channel, called.result
+        self.called.discard(called.claimed.message_id)
+        if isinstance(result, NotCalled):
+            return
+        if isinstance(result, Refused) and result.scope == "channel":
+            self.resting[channel] = Hold(self.run.now + PAUSE, f"{result.code} {result.reason}")
+        self._busy[channel] = self._busy[channel] + 1 if isinstance(result, Busy) else 0
+        if isinstance(result, Busy) and self._busy[channel] >= _BUSY_IN_A_ROW:
+            self.resting[channel] = Hold(back_off(self.run, result), f"busy: {result.reason}")
+
+    def _stopped(self, claimed: Claimed) -> Result | NotCalled | None:
+        """Say why nobody is called for a message; None where it may go."""
+        now = self.clock.now()
+        if not self.lease.holds(now):
+            return NotCalled("the worker stood still too long to call")
+        hold = self.resting.get(claimed.channel)
+        if hold is not None:
+            # Found closed by another call since this one was claimed.
+            return Busy((hold.until - self.run.now).total_seconds(), hold.why)
+        if self._polled_at is None or not now < self._polled_at + POLL:
+            with Session(self.run.reads) as session:
+                self.saw(standing_pauses(session))
+        why = self._pauses.stops(claimed.campaign, claimed.channel)
+        return None if why is None else NotCalled(f"paused: {why}")
+
+    async def _wait_for_turn(self, channel: Channel, words: Words) -> None:
+        """Wait until the pace of the channel, which all workers share, lets a message through."""
+        per_second = self.pace(channel)
+        if per_second is None or channel in self.resting:
+            return
+        starts_at = self._turn(channel, words.segments or 1, per_second)
+        self.in_line[channel] += 1
+        try:
+            await asyncio.sleep((starts_at - self.clock.now()).total_seconds())
+        finally:
+            self.in_line[channel] -= 1
+            self.wake.set()
+
+    def _turn(self, channel: Channel, amount: int, per_second: float) -> datetime:
+        """Take what a message needs out of our share, with a new one where that is used up."""
+        share = self._shares.get(channel)
+        if share is None or share.left < amount:
+            wanted = max(amount, int(per_second / _TURNS_A_SECOND))
+            name = f"{self.senders[channel].name}:{channel}"
+            now = self.clock.now()
+            engine = self.run.business.engine
+            starts_at = take_turn(engine, name, wanted, per_second=per_second, now=now)
+            share = self._shares[channel] = _Share(starts_at, wanted)
+        starts_at = share.starts_at
+        share.left -= amount
+        share.starts_at += timedelta(seconds=amount / per_second)
+        return starts_at
+
+
+def _told(claimed: Claimed, what: str, broken: Exception) -> str:
+    """Tell of an exception by its kind; what it says itself may hold an address."""
+    kind = type(broken).__name__
+    _log.error("message %d: %s with %s", claimed.message_id, what, kind)
+    return f"{what} with {kind}"
