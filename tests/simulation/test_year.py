@@ -1,0 +1,78 @@
+"""A year in minutes: 365 days with faults, deaths, downtime, clock changes and hostile order.
+
+``WINBACK_SEEDS=200`` plays as many years (``make soak``); ``WINBACK_SEED=17`` replays one.
+"""
+
+import os
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from tests.simulation.promises import Promises
+from tests.simulation.town import FIRST_DAY, MISHAPS, Town
+from winback import day
+
+DAYS = 365
+HOURS = (2, 7, 13, 16, 19, 21)
+"""When schedules fire besides the daily run: at night and at the borders of decent hours, too."""
+
+
+def seeds() -> list[int]:
+    """Give the years to play."""
+    if chosen := os.environ.get("WINBACK_SEED"):
+        return [int(chosen)]
+    return list(range(int(os.environ.get("WINBACK_SEEDS", "5"))))
+
+
+def play(town: Town) -> Promises:
+    """Play the year; every promise is asked after every step."""
+    promises = Promises(town)
+    town.run_to_rest(may_die=True)
+    promises.check()
+    on = FIRST_DAY
+    while (on := on + timedelta(days=1)) < FIRST_DAY + timedelta(days=DAYS):
+        if town.rng.random() < MISHAPS:
+            on += town.mishap()
+        for hour in sorted(town.rng.sample(HOURS, town.rng.choice((0, 0, 1, 2)))):
+            _move_to(town, on, hour)
+            town.run(town.rng.choice((day.send, day.respond)), dies_after=town.fate.draw())
+        if town.rng.random() < 0.97:
+            _move_to(town, on, 10)
+            town.run_to_rest(may_die=True)
+        town.react()
+        promises.check()
+    _come_to_rest(town)
+    promises.check()
+    promises.check_at_rest()
+    return promises
+
+
+def _move_to(town: Town, on: date, hour: int) -> None:
+    at = town.at(on, hour, town.rng.randrange(60))
+    town.clock.set_to(max(at, town.now + timedelta(seconds=1)))
+    town.let_happen()
+
+
+def _come_to_rest(town: Town) -> None:
+    """Let all news arrive and all evidence be asked for, with providers that work."""
+    for provider in town.providers.values():
+        provider.faults = 0
+    for _ in range(6):
+        town.clock.set_to(town.now + timedelta(days=2))
+        town.let_happen()
+        town.react()
+        town.run_to_rest(may_die=False)
+
+
+@pytest.mark.parametrize("seed", seeds())
+def test_a_year_keeps_every_promise(seed: int, tmp_path: Path, sqlite_engine: Engine) -> None:
+    """P1 to P4, P6, P8 and P10, whatever fails, dies, is late or comes twice (DS-22)."""
+    town = Town(seed, tmp_path / "home", sqlite_engine)
+    promises = play(town)
+    accepted = sum(len(provider.taken) for provider in town.providers.values())
+    # A year in which nothing happened would prove nothing.
+    assert accepted > town.people
+    assert town.fate.deaths > 3
+    assert len(promises.calls) > accepted

@@ -1,0 +1,396 @@
+"""A small town, its shop, and a year that one seed decides: who buys, answers, moves, says no."""
+
+import asyncio
+import csv
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from heapq import heappop, heappush
+from pathlib import Path
+from random import Random
+from typing import Any, Final
+
+from pydantic import SecretStr
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from tests.simulation.dying import Died, Fate, watched
+from tests.simulation.provider import Provider, Taken, text_back
+from winback import day
+from winback.business import Business
+from winback.campaign.loading import load_campaigns, load_facts
+from winback.clock import SetClock
+from winback.customers.privacy import erase_customer
+from winback.database.tables import Enrollment, Message, SourceCustomer, Voucher
+from winback.day import Day
+from winback.delivery.settling import Verdict, settle_by_hand
+from winback.enrollment.pausing import OPERATOR, PauseScope, pause, resume
+from winback.environment import Environment
+from winback.messages.shelf import load_shelf
+from winback.providers.incoming import RawEvent
+from winback.providers.outgoing import Outgoing
+from winback.responses.storing import StoredPage, store_events, store_page
+from winback.settings import load_settings
+from winback.states import Channel, EventKind, MessageState
+
+REPOSITORY: Final = Path(__file__).parent.parent.parent
+FIRST_DAY: Final = date(2026, 1, 5)
+SECRET: Final = "a-secret-of-the-town"
+PLACES: Final = (
+    ("GB", "Europe/London", "+4479111{:05d}"),
+    ("US", "America/New_York", "+1212555{:04d}"),
+    ("US", "", "+1808555{:04d}"),
+    ("AU", "Australia/Sydney", "+6141234{:04d}"),
+)
+SOURCE: Final = """\
+  {name}:
+    kind: files
+    customers:
+      path: data/{name}-customers.csv
+      sms_consent_is: written
+      columns: {{external_id: id, given_name: first, email: email, phone: phone, country: country,
+        time_zone: zone, email_consent: mail, sms_consent: text}}
+    purchases:
+      path: data/{name}-orders.csv
+      columns: {{external_id: id, customer: customer, purchased_at: at, amount: amount,
+        voucher: code}}
+"""
+CUSTOMER: Final = ("id", "first", "email", "phone", "country", "zone", "mail", "text")
+ORDER: Final = ("id", "customer", "at", "amount", "code")
+MISHAPS: Final = 0.04
+"""Share of days with something unusual: downtime, a pause, an erasure, a merge."""
+SAID: Final = ("STOP", "please stop texting me", "Thanks! Are you open on Sunday?", "no mas")
+
+
+@dataclass(slots=True)
+class Person:
+    """One townsperson; ``number`` is the till's id."""
+
+    number: int
+    country: str
+    zone: str
+    phone: str
+    lapsed_on: date
+
+    @property
+    def email(self) -> str:
+        """The address."""
+        return f"p{self.number}@example.com"
+
+
+@dataclass(slots=True)
+class Town:
+    """The shop's business, its two providers, and what is still to come."""
+
+    seed: int
+    home: Path
+    engine: Engine
+    people: int = 20
+    lapses_within: int = 250
+    """Days from the first on in which they lapse."""
+    rng: Random = field(init=False)
+    clock: SetClock = field(init=False)
+    business: Business = field(init=False)
+    providers: dict[Channel, Provider] = field(init=False)
+    fate: Fate = field(init=False)
+    persons: list[Person] = field(init=False)
+    on_call: Callable[[Outgoing], None] = field(default=lambda _message: None)
+    told: list[str] = field(default_factory=list)
+    """What happened, for whoever replays a seed."""
+    _coming: list[tuple[datetime, int, Callable[[], None]]] = field(default_factory=list)
+    _order: int = 0
+    _heard: dict[Channel, int] = field(default_factory=lambda: {Channel.EMAIL: 0, Channel.SMS: 0})
+    _is_paused: tuple[PauseScope, str] | None = None
+
+    def __post_init__(self) -> None:
+        """Found the shop: its files, its people with their past, its two providers."""
+        self.rng = Random(self.seed)  # noqa: S311 - replays
+        self.fate = Fate(Random(f"fate {self.seed}"))  # noqa: S311 - replays
+        self.clock = SetClock(self.at(FIRST_DAY, 10))
+        self.business = self._found()
+        self.providers = {
+            channel: Provider(
+                channel,
+                Random(f"{channel} {self.seed}"),  # noqa: S311 - replays
+                self.clock.now,
+                self._called,
+            )
+            for channel in (Channel.EMAIL, Channel.SMS)
+        }
+        self.persons = [self._settle(number) for number in range(1, self.people + 1)]
+
+    def _called(self, message: Outgoing) -> None:
+        self.on_call(message)
+
+    @property
+    def now(self) -> datetime:
+        """The town's instant."""
+        return self.clock.now()
+
+    def _found(self) -> Business:
+        for folder in ("config", "templates"):
+            shutil.copytree(REPOSITORY / folder, self.home / folder)
+        (self.home / "config" / "sources.yaml").write_text(
+            "sources:\n" + SOURCE.format(name="till") + SOURCE.format(name="shop"), encoding="utf-8"
+        )
+        campaign = self.home / "config" / "campaigns" / "six-month.yaml"
+        text = campaign.read_text(encoding="utf-8")
+        text = text.replace("cooldown: 12 months", "cooldown: 1 month").replace("2000}", "9}")
+        campaign.write_text(text, encoding="utf-8")
+        (self.home / "data").mkdir()
+        for name in ("till", "shop"):
+            self._append(f"{name}-customers", CUSTOMER)
+            self._append(f"{name}-orders", ORDER)
+        settings = load_settings(self.home)
+        campaigns, facts = load_campaigns(self.home), load_facts(self.home)
+        environment = Environment(
+            home=self.home,
+            database_url=str(self.engine.url),
+            secret=SecretStr(SECRET),
+            sendgrid_api_key=None,
+            twilio_account_sid=None,
+            twilio_auth_tokens=(),
+            sendgrid_webhook_keys=(),
+            sendgrid_parse_keys=(),
+            sendgrid_url=None,
+            twilio_url=None,
+            prefect_api_url=None,
+        )
+        shelf = load_shelf(self.home, campaigns, facts)
+        return Business(settings, environment, self.engine, campaigns, facts, shelf)
+
+    def _settle(self, number: int) -> Person:
+        country, zone, phone = self.rng.choice(PLACES)
+        lapsed_on = FIRST_DAY + timedelta(days=self.rng.randint(-3, self.lapses_within))
+        person = Person(number, country, zone, phone.format(number), lapsed_on)
+        texts = "yes" if self.rng.random() < 0.7 else "no"
+        mails = "yes" if self.rng.random() < 0.9 else "no"
+        row = (number, "Ann", person.email, person.phone, country, zone, mails, texts)
+        self._append("till-customers", row)
+        self.buy(person, lapsed_on - timedelta(days=184))
+        return person
+
+    def _append(self, name: str, row: Iterable[object]) -> None:
+        with (self.home / "data" / f"{name}.csv").open("a", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerow(row)
+
+    def at(self, on: date, hour: int, minute: int = 0) -> datetime:
+        """Give an instant of a day, in UTC."""
+        return datetime(on.year, on.month, on.day, hour, minute, tzinfo=UTC)
+
+    # What happens.
+
+    def buy(self, person: Person, on: date, code: str = "") -> None:
+        """Let a purchase stand in the till's file, to be pulled."""
+        self._order += 1
+        amount = self.rng.choice(("9.90", "45.00", "120.00"))
+        self._append("till-orders", (self._order, person.number, on.isoformat(), amount, code))
+
+    def later(self, after: timedelta, act: Callable[[], None]) -> None:
+        """Let something happen; what falls due in the same instant keeps its order."""
+        self._order += 1
+        heappush(self._coming, (self.now + after, self._order, act))
+
+    def let_happen(self) -> None:
+        """Let all happen whose time has come, in hostile order within a moment."""
+        due = []
+        while self._coming and self._coming[0][0] <= self.now:
+            due.append(heappop(self._coming)[2])
+        self.rng.shuffle(due)
+        for act in due:
+            act()
+
+    def hear(self, records: list[RawEvent]) -> None:
+        """Keep what a webhook brought, as the receiver does; now and then twice."""
+        for _ in range(2 if self.rng.random() < 0.1 else 1):
+            with Session(self.engine) as session, session.begin():
+                store_events(session, records, self.now)
+
+    def react(self) -> None:
+        """Let providers report, and people answer, what was accepted since the last look."""
+        for channel, provider in self.providers.items():
+            for one in provider.taken[self._heard[channel] :]:
+                self._react_to(provider, one)
+            self._heard[channel] = len(provider.taken)
+
+    def _react_to(self, provider: Provider, one: Taken) -> None:
+        words = (
+            ["processed", "delivered"] if one.channel is Channel.EMAIL else ["sent", "delivered"]
+        )
+        if self.rng.random() < 0.06:
+            words[1] = "bounce" if one.channel is Channel.EMAIL else "undelivered"
+        more = {"type": "bounce", "reason": "550 no such user"} if words[1] == "bounce" else {}
+        for word in words:
+            delay = timedelta(minutes=self.rng.expovariate(1 / 400))
+            fields = more if word == "bounce" else {}
+            if word == "undelivered":
+                fields = {"ErrorCode": self.rng.choice(("30003", "30036", "30008"))}
+            self._report_later(provider, one, word, delay=delay, **fields)
+        self._answer(provider, one)
+
+    def _report_later(
+        self, provider: Provider, one: Taken, word: str, *, delay: timedelta, **fields: Any
+    ) -> None:
+        self.later(delay, lambda: self.hear(provider.report(one, word, self.now, **fields)))
+
+    def _answer(self, provider: Provider, one: Taken) -> None:
+        delay = timedelta(hours=self.rng.expovariate(1 / 30))
+        person = next(who for who in self.persons if one.address in {who.email, who.phone})
+        drawn = self.rng.random()
+        if drawn < 0.07:
+            self.later(delay, lambda: self._come_back(person))
+        elif drawn < 0.12:
+            self.later(delay, lambda: self._tap(one))
+        elif drawn < 0.16 and one.channel is Channel.SMS:
+            self.later(delay, lambda: self._text(person))
+        elif drawn < 0.17 and one.channel is Channel.EMAIL:
+            self._report_later(provider, one, "spamreport", delay=delay)
+        elif drawn < 0.22 and one.channel is Channel.EMAIL:
+            url = "https://shop.example.com"
+            self._report_later(provider, one, "click", delay=delay, url=url, useragent="Safari")
+        elif drawn < 0.24:
+            self.later(delay, lambda: self._page(one, EventKind.UNSUBSCRIBED, {"choice": "all"}))
+
+    def say_no(self, person: Person, by: str) -> None:
+        """Let a person say no: by text, or by page or complaint about the last mail they got."""
+        if by == "text":
+            self._order += 1
+            self.hear(text_back(person.phone, "Stop!", sid=self._order))
+            return
+        provider = self.providers[Channel.EMAIL]
+        mails = [one for one in provider.taken if one.address == person.email]
+        if mails and by == "page":
+            self._page(mails[-1], EventKind.UNSUBSCRIBED, {"choice": "all"})
+        elif mails:
+            self.hear(provider.report(mails[-1], "spamreport", self.now))
+
+    def _come_back(self, person: Person) -> None:
+        with Session(self.engine) as session:
+            codes = session.scalars(
+                select(Voucher.code)
+                .join(Enrollment, Enrollment.id == Voucher.enrollment_id)
+                .join(SourceCustomer, SourceCustomer.customer_id == Enrollment.customer_id)
+                .where(
+                    SourceCustomer.external_id == str(person.number),
+                    Voucher.issued_at.is_not(None),
+                )
+                .order_by(Voucher.id)
+            ).all()
+        code = self.rng.choice(codes) if codes and self.rng.random() < 0.5 else ""
+        self.buy(person, self.now.date(), code)
+
+    def _text(self, person: Person) -> None:
+        said = self.rng.choice(SAID)
+        if said == "STOP":
+            self.providers[Channel.SMS].stopped.add(person.phone)
+        self._order += 1
+        self.hear(text_back(person.phone, said, sid=self._order))
+
+    def _tap(self, one: Taken) -> None:
+        reason = self.rng.choice(("price", "service", "hard_time", "moved", "forgot", "hours"))
+        self._page(one, EventKind.REASON_GIVEN, {"reason": reason, "month": None})
+
+    def _page(self, one: Taken, kind: EventKind, said: dict[str, Any]) -> None:
+        self._order += 1
+        with Session(self.engine) as session, session.begin():
+            message_id = session.scalar(select(Message.id).where(Message.send_id == one.send_id))
+            assert message_id is not None, "a token of ours leads to its message"
+            store_page(session, StoredPage(f"page {self._order}", kind, message_id, said), self.now)
+
+    # What the operator does.
+
+    def mishap(self) -> timedelta:
+        """Let something unusual happen; gives for how long nothing runs."""
+        match self.rng.randrange(6):
+            case 0:
+                return timedelta(days=self.rng.randint(1, 12))
+            case 1:
+                self.toggle_pause()
+            case 2:
+                self.merge(self.rng.choice(self.persons))
+            case 3:
+                self.erase(self.rng.choice(self.persons))
+            case 4:
+                self.settle_a_doubt()
+            case _:
+                self.buy(self.rng.choice(self.persons), self.now.date() - timedelta(days=40))
+        return timedelta(0)
+
+    def toggle_pause(self) -> None:
+        """Pause something at random, or end the pause there is."""
+        scopes = [(PauseScope.ALL, ""), (PauseScope.CAMPAIGN, "six-month")]
+        scopes += [(PauseScope.CHANNEL, "sms"), (PauseScope.CHANNEL, "email")]
+        with Session(self.engine) as session, session.begin():
+            if self._is_paused is not None:
+                zone = self.business.settings.business.zone
+                resume(session, *self._is_paused, now=self.now, zone=zone)
+                self._is_paused = None
+            else:
+                self._is_paused = self.rng.choice(scopes)
+                pause(session, *self._is_paused, by=OPERATOR, why="a whim", now=self.now)
+        self.told.append(f"{self.now} pause {self._is_paused}")
+
+    def merge(self, person: Person) -> None:
+        """Let the web shop know the same address: the next pull joins the two."""
+        row = (900 + person.number, "Ann", person.email, person.phone, person.country)
+        self._append("shop-customers", (*row, person.zone, "yes", "yes"))
+
+    def erase(self, person: Person) -> None:
+        """Forget a person; the till's file still has them."""
+        with Session(self.engine) as session, session.begin():
+            known = session.scalar(
+                select(SourceCustomer.customer_id).where(
+                    SourceCustomer.source == "till",
+                    SourceCustomer.external_id == str(person.number),
+                )
+            )
+            if known is not None:
+                erase_customer(session, known, now=self.now, secret=SECRET)
+        self.told.append(f"{self.now} erase {person.number}")
+
+    def settle_a_doubt(self) -> None:
+        """Let the operator ask the provider's support, and note the truth."""
+        with Session(self.engine) as session, session.begin():
+            row = session.execute(
+                select(Message.id, Message.send_id)
+                .where(Message.state == MessageState.UNCONFIRMED)
+                .order_by(Message.id)
+                .limit(1)
+            ).one_or_none()
+            if row is not None:
+                is_accepted = any(
+                    one.send_id == row.send_id
+                    for provider in self.providers.values()
+                    for one in provider.taken
+                )
+                verdict = Verdict.ACCEPTED if is_accepted else Verdict.NOT_SENT
+                settle_by_hand(session, self.business, row.id, verdict, now=self.now)
+
+    # What runs.
+
+    def run(self, stage: Callable[[Day], Any], *, dies_after: int | None = None) -> bool:
+        """Run one stage as a process of its own; False when it died in the middle.
+
+        ``dies_after`` is how many commits and calls it lives for.
+        """
+        self.fate.let_live(dies_after)
+        rng = Random(f"{self.seed} {self.now} {len(self.told)}")  # noqa: S311 - replays
+        today = Day(
+            self.business, self.now, self.clock, self.providers, lookups=self.providers, rng=rng
+        )
+        try:
+            with watched(self.fate):
+                asyncio.run(stage(today))
+        except Died:
+            self.told.append(f"{self.now} died in {stage.__name__}")
+            # Whoever starts it again comes later than the lease of the dead.
+            self.clock.set_to(self.now + timedelta(minutes=2))
+            return False
+        return True
+
+    def run_to_rest(self, *, may_die: bool) -> None:
+        """Run the day's stages; whatever dies is started again until it ends."""
+        for stage in (day.pull, day.detect, day.send, day.respond, day.measure):
+            while not self.run(stage, dies_after=self.fate.draw() if may_die else None):
+                self.let_happen()
