@@ -31,7 +31,7 @@ class KeepingReceiver:
         self._clock = clock
         self.raws: list[RawEvent] = []
         self.fails = False
-        self.posts = 0
+        self.posts = self.refused = 0
 
     @property
     def events(self) -> list[ProviderEvent]:
@@ -52,6 +52,7 @@ class KeepingReceiver:
         try:
             self.raws += self._verified(request)
         except CallbackRejected:
+            self.refused += 1
             return Response(status=403)
         return Response(status=204)
 

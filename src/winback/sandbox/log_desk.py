@@ -95,7 +95,8 @@ def _found(body: bytes, record: Record) -> Iterator[tuple[Mail, list[dict[str, A
         else:
             kept.append((field, set(given)))
     # What stands in events and lists is looked at here, one mail at a time.
-    for mail in record.find_mails(" AND ".join(wheres), values, newest=-1 if kept else limit):
+    newest = -1 if kept else limit
+    for mail in record.find_mails(" AND ".join(wheres), values, newest=newest, has_bodies=False):
         events = record.events(mail.id)
         if all(_says(mail, events, field) & wanted for field, wanted in kept):
             yield mail, events

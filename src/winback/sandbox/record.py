@@ -49,7 +49,6 @@ _TEXT: Final = (
 _SLIM_MAIL: Final = _MAIL.replace("text, html", "'' AS text, '' AS html")
 _ADD_MAIL: Final = f"INSERT INTO mails ({_MAIL[4:]}) VALUES ({'?,' * 11}?)"  # noqa: S608 - our own column names
 _ADD_TEXT: Final = f"INSERT INTO texts ({_TEXT[4:]}) VALUES ({'?,' * 9}?)"  # noqa: S608 - our own column names
-_ALL: Final = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +144,7 @@ class Record:
 
     def untold_mails(self, since_id: int = 0) -> list[Mail]:
         """Give the mails after that one of which nothing was reported yet, without their bodies."""
-        query = f"SELECT {_SLIM_MAIL} FROM mails WHERE is_told = 0 AND id > ? ORDER BY id"  # noqa: S608 - our own column names
-        return [_mail(row) for row in self._read(query, [since_id])]
+        return self.find_mails("is_told = 0 AND id > ?", [since_id], has_bodies=False)
 
     def untold_texts(self, since_id: int = 0) -> list[Text]:
         """Give the texts after that one of which nothing was reported yet."""
@@ -182,14 +180,22 @@ class Record:
         return bool(self._read("SELECT 1 FROM stops WHERE number = ?", [number]))
 
     def find_mails(
-        self, where: str, values: Sequence[object] = (), *, newest: int = _ALL
+        self,
+        where: str,
+        values: Sequence[object] = (),
+        *,
+        newest: int | None = None,
+        has_bodies: bool = True,
     ) -> list[Mail]:
-        """Give the mails of a condition, oldest first; with ``newest`` that many, newest first."""
-        rows = self._find(f"SELECT {_MAIL} FROM mails", where, values, newest=newest)  # noqa: S608 - our own words
-        return [_mail(row) for row in rows]
+        """Give the mails of a condition, oldest first.
+
+        With ``newest`` at most that many, newest first (-1: all). Without bodies they cost less.
+        """
+        select = f"SELECT {_MAIL if has_bodies else _SLIM_MAIL} FROM mails"  # noqa: S608 - our own words
+        return [_mail(row) for row in self._find(select, where, values, newest=newest)]
 
     def find_texts(
-        self, where: str, values: Sequence[object] = (), *, newest: int = _ALL
+        self, where: str, values: Sequence[object] = (), *, newest: int | None = None
     ) -> list[Text]:
         """Give the texts of a condition, oldest first; with ``newest`` that many, newest first."""
         rows = self._find(f"SELECT {_TEXT} FROM texts", where, values, newest=newest)  # noqa: S608 - our own words
@@ -226,10 +232,10 @@ class Record:
             self._write(("DELETE FROM stops WHERE number = ?", [(number,)]))
 
     def _find(
-        self, select: str, where: str, values: Sequence[object], *, newest: int
+        self, select: str, where: str, values: Sequence[object], *, newest: int | None
     ) -> list[sqlite3.Row]:
-        order = "id" if newest == _ALL else "id DESC"
-        return self._read(f"{select} WHERE {where} ORDER BY {order} LIMIT ?", [*values, newest])
+        order = "id LIMIT -1" if newest is None else f"id DESC LIMIT {newest:d}"
+        return self._read(f"{select} WHERE {where} ORDER BY {order}", values)
 
     def _read(self, query: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:
         with self._lock:

@@ -8,10 +8,9 @@ from dataclasses import dataclass, replace
 from hashlib import sha1
 from hmac import new as hmac
 from random import Random
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode, urlsplit
 
-import aiohttp
 import orjson
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -21,12 +20,14 @@ from winback.sandbox.credentials import Credentials, SigningKeys, letters
 from winback.sandbox.faults import FaultPlan
 from winback.sandbox.orders import MailNews
 
+if TYPE_CHECKING:
+    from winback.sandbox.posting import Poster
+
 EVENTS_PATH: Final = "/webhooks/sendgrid/events"
 PARSE_PATH: Final = "/webhooks/sendgrid/inbound"
 STATUS_PATH: Final = "/webhooks/twilio/status"
 TEXT_PATH: Final = "/webhooks/twilio/inbound"
 _AT_ONCE: Final = 16
-_TIMEOUT: Final = aiohttp.ClientTimeout(total=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +57,15 @@ class Courier:
         self._keys = keys
         self._clock = clock
         self._rng = rng
-        self._session: aiohttp.ClientSession | None = None
+        self._poster: Poster | None = None
         self._waiting: deque[list[dict[str, Any]]] = deque()
         self._lock = asyncio.Lock()
         self.receiver: Receiver | None = None
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._session is not None:
-            await self._session.close()
+        if self._poster is not None:
+            await self._poster.close()
 
     @property
     def waiting(self) -> int:
@@ -170,25 +171,20 @@ class Courier:
     async def _post(self, post: Post, plan: FaultPlan) -> bool:
         if self.receiver is None:
             return False
-        if self._session is None:
-            self._session = aiohttp.ClientSession(timeout=_TIMEOUT)
+        url, poster = self.receiver.url + post.path, self._opened()
         if self._happens(plan.forge_webhooks):
-            await self._post_once(self._session, self.receiver.url, _forged(post))
-        is_taken = await self._post_once(self._session, self.receiver.url, post)
+            await poster.post(url, _forged(post).headers, post.body)
+        is_taken = await poster.post(url, post.headers, post.body)
         if self._happens(plan.duplicate_webhooks):
-            is_taken = await self._post_once(self._session, self.receiver.url, post) or is_taken
+            is_taken = await poster.post(url, post.headers, post.body) or is_taken
         return is_taken
 
-    @staticmethod
-    async def _post_once(session: aiohttp.ClientSession, url: str, post: Post) -> bool:
-        try:
-            async with session.post(
-                url + post.path, data=post.body, headers=post.headers, allow_redirects=False
-            ) as response:
-                await response.read()
-                return response.ok
-        except (aiohttp.ClientError, TimeoutError):
-            return False
+    def _opened(self) -> "Poster":
+        if self._poster is None:
+            from winback.sandbox.posting import Poster  # noqa: PLC0415 - loaded when used
+
+            self._poster = Poster()
+        return self._poster
 
 
 def _forged(post: Post) -> Post:

@@ -86,7 +86,7 @@ class Connection(asyncio.Protocol):
         self._buffer = bytearray()
         self._head: tuple[str, str, dict[str, str], bool] | None = None
         self._body_at = self._body_length = 0
-        self._is_busy = False
+        self._is_busy = self._is_reading = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Remember the way back."""
@@ -112,7 +112,7 @@ class Connection(asyncio.Protocol):
         self._transport.write(written)
         if not keeps:
             self._transport.close()
-        elif self._buffer:
+        elif self._buffer and not self._is_reading:
             self._read_on()
 
     def abort(self) -> None:
@@ -121,6 +121,7 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def _read_on(self) -> None:
+        self._is_reading = True
         try:
             while not self._is_busy and self._transport is not None:
                 exchange = self._next()
@@ -135,6 +136,8 @@ class Connection(asyncio.Protocol):
                     line.encode() + b"Content-Length: 0\r\nConnection: close" + _END
                 )
                 self._transport.close()
+        finally:
+            self._is_reading = False
 
     def _next(self) -> Exchange | None:
         """Take the next whole request off the buffer, None while it is not there."""
