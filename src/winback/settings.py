@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from winback.errors import ConfigError
+from winback.shipped import shipped
 from winback.states import Mode
 from winback.yaml_files import Strict, load_file, nearest
 
@@ -366,6 +367,7 @@ def load_settings(home: Path) -> Settings:
     if not path.exists():
         raise ConfigError(
             f"there is no config/winback.yaml under {home}; "
-            "go to the folder that holds it or name it in WINBACK_HOME"
+            "go to the folder that holds it or name it in WINBACK_HOME; a new one begins with a "
+            f"copy of config, templates, flows and prefect.yaml of {shipped('config')}"
         )
     return load_file(path, Settings, shown_as="config/winback.yaml")

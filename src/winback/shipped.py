@@ -1,6 +1,7 @@
-"""Where the folders that ship beside the package are: ``templates``, ``flows``.
+"""Where what ships beside the package is: what a home folder begins with.
 
-In a wheel they stand inside the package; in a checkout at its top.
+That is ``config``, ``templates``, ``flows`` and ``prefect.yaml``; in a wheel they stand inside the
+package, in a checkout at its top.
 """
 
 from pathlib import Path
@@ -10,5 +11,5 @@ _HERE: Final = Path(__file__).parent
 
 
 def shipped(name: str) -> Path:
-    """Give the folder that holds the shipped folder ``name``."""
-    return _HERE / "shipped" if (_HERE / "shipped" / name).is_dir() else _HERE.parents[1]
+    """Give the folder that holds the shipped file or folder ``name``."""
+    return _HERE / "shipped" if (_HERE / "shipped" / name).exists() else _HERE.parents[1]

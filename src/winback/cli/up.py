@@ -73,10 +73,11 @@ def _deploy(home: Path, environment: "Mapping[str, str]") -> None:
     """Make the deployments of ``prefect.yaml``; Prefect keeps one of each name."""
     from winback.dashboard import run_prefect
     from winback.errors import ConfigError
+    from winback.shipped import shipped
 
     if not (home / "prefect.yaml").exists():
         raise ConfigError(
-            f"there is no prefect.yaml under {home}; copy it and flows/ from the project"
+            f"there is no prefect.yaml under {home}; copy it and flows of {shipped('prefect.yaml')}"
         )
     run_prefect(
         ["work-pool", "create", "winback", "--type", "process", "--overwrite"], environment, home
