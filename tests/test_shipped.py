@@ -28,7 +28,7 @@ def test_what_is_shipped_is_found(name: str) -> None:
 
 def test_a_folder_without_settings_is_told_where_to_copy_from(tmp_path: Path) -> None:
     """A new home folder begins with a copy of what is shipped; the sentence says of where."""
-    with pytest.raises(ConfigError, match="copy of config, templates, flows and prefect.yaml") as e:
+    with pytest.raises(ConfigError, match="a new one begins with a copy of") as e:
         load_settings(tmp_path)
 
     assert str(e.value).endswith(str(shipped("config")))
