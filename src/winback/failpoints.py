@@ -40,7 +40,11 @@ Commit = Literal[
     "send.claim",
     "send.record",
     "evidence.record",
+    "pace.turn",
     "settle.by_hand",
+    "pause.by_hand",
+    "customer.by_hand",
+    "desk.case",
     "web.keep",
     "respond.events",
     "respond.purchases",
@@ -49,6 +53,7 @@ Commit = Literal[
     "measure.mark",
     "voucher.export",
     "voucher.import",
+    "voucher.redeem",
 ]
 """The transactions that write, each named for the stage and what it does there."""
 

@@ -83,12 +83,16 @@ def take(
     """
     from sqlalchemy.orm import Session
 
+    from winback.failpoints import committing
     from winback.responses.desk import take as take_case
 
-    with opened(writes=True) as (business, now), Session(business.engine) as session:
+    with (
+        opened(writes=True) as (business, now),
+        Session(business.engine) as session,
+        committing(session.begin(), "desk.case"),
+    ):
         who = by or getpass.getuser()
         take_case(session, case, by=who, now=now)
-        session.commit()
     say(f"case {case} is {who}'s")
 
 
@@ -100,11 +104,15 @@ def note(case: CaseId, text: Annotated[str, typer.Argument(help="What to remembe
     """
     from sqlalchemy.orm import Session
 
+    from winback.failpoints import committing
     from winback.responses.desk import note as note_case
 
-    with opened(writes=True) as (business, now), Session(business.engine) as session:
+    with (
+        opened(writes=True) as (business, now),
+        Session(business.engine) as session,
+        committing(session.begin(), "desk.case"),
+    ):
         note_case(session, case, text, now=now)
-        session.commit()
     say(f"noted on case {case}")
 
 
@@ -154,15 +162,19 @@ def resume(
 def _close(case: int, result: str, *, text: str, step: str | None, as_of: str | None) -> None:
     from sqlalchemy.orm import Session
 
+    from winback.failpoints import committing
     from winback.responses.desk import close
     from winback.responses.desk import note as note_case
     from winback.responses.results import Result
 
-    with opened(as_of, writes=True) as (business, now), Session(business.engine) as session:
+    with (
+        opened(as_of, writes=True) as (business, now),
+        Session(business.engine) as session,
+        committing(session.begin(), "desk.case"),
+    ):
         if text:
             note_case(session, case, text, now=now)
         told = close(session, business, case, Result(result), now=now, step=step)
-        session.commit()
     say(told)
 
 

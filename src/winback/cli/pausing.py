@@ -37,11 +37,12 @@ def register(app: typer.Typer) -> None:
 
         from winback.enrollment.pausing import OPERATOR
         from winback.enrollment.pausing import pause as stand_still
+        from winback.failpoints import committing
 
         with opened(as_of, writes=True) as (business, now):
             scope, name = _named(business, campaign, channel)
             said = why or f"paused by {getpass.getuser()}"
-            with Session(business.engine) as session, session.begin():
+            with Session(business.engine) as session, committing(session.begin(), "pause.by_hand"):
                 is_new = stand_still(session, scope, name, by=OPERATOR, why=said, now=now)
         if as_json:
             print_json({"scope": scope, "name": name, "paused": True, "was_paused": not is_new})
@@ -63,11 +64,12 @@ def register(app: typer.Typer) -> None:
         from sqlalchemy.orm import Session
 
         from winback.enrollment.pausing import resume as go_on
+        from winback.failpoints import committing
 
         with opened(as_of, writes=True) as (business, now):
             scope, name = _named(business, campaign, channel)
             zone = business.settings.business.zone
-            with Session(business.engine) as session, session.begin():
+            with Session(business.engine) as session, committing(session.begin(), "pause.by_hand"):
                 was_paused = go_on(session, scope, name, now=now, zone=zone)
         if as_json:
             print_json({"scope": scope, "name": name, "paused": False, "was_paused": was_paused})

@@ -86,15 +86,16 @@ def erase(customer: Id, yes: Yes = False, as_of: AsOf = None) -> None:
 
     from winback.customers.privacy import erase_customer
     from winback.enrollment.person import find_customer
+    from winback.failpoints import committing
 
     with opened(as_of, writes=True) as (business, now), Session(business.engine) as session:
         customer_id = find_customer(session, customer)
         session.rollback()
         if not yes:
             typer.confirm(f"Forget customer {customer} for good?", abort=True)
-        _stop(session, customer_id, now, why="the person asked to be forgotten")
-        erase_customer(session, customer_id, now=now, secret=business.secret)
-        session.commit()
+        with committing(session.begin(), "customer.by_hand"):
+            _stop(session, customer_id, now, why="the person asked to be forgotten")
+            erase_customer(session, customer_id, now=now, secret=business.secret)
     say(f"customer {customer} is forgotten")
 
 
@@ -108,15 +109,19 @@ def suppress(customer: Id, as_of: AsOf = None) -> None:
     from winback.customers.privacy import suppress_customer
     from winback.database.history import record_decision
     from winback.enrollment.person import find_customer
+    from winback.failpoints import committing
 
-    with opened(as_of, writes=True) as (business, now), Session(business.engine) as session:
+    with (
+        opened(as_of, writes=True) as (business, now),
+        Session(business.engine) as session,
+        committing(session.begin(), "customer.by_hand"),
+    ):
         customer_id = find_customer(session, customer)
         is_new = suppress_customer(session, customer_id, now=now)
         why = "an associate stopped all marketing to this person"
         _stop(session, customer_id, now, why=why)
         if is_new:
             record_decision(session, customer_id, what="stopped", why=why, at=now)
-        session.commit()
     say(f"customer {customer} is {'now' if is_new else 'already'} left alone")
 
 

@@ -170,17 +170,21 @@ def _redeem(
     from sqlalchemy.orm import Session
 
     from winback.database.tables import Voucher
+    from winback.failpoints import committing
     from winback.vouchers.exporting import offer_of
     from winback.vouchers.redeeming import redeem
 
-    with opened(as_of, writes=True) as (business, now), Session(business.engine) as session:
+    with (
+        opened(as_of, writes=True) as (business, now),
+        Session(business.engine) as session,
+        committing(session.begin(), "voucher.redeem"),
+    ):
         redeemed = redeem(session, code, now=now)
         gives = ""
         if redeemed is not None:
             row = session.get_one(Voucher, redeemed.voucher_id)
             offer = offer_of(row, business.campaigns)
             gives = offer.says(business.settings.business.currency, None) if offer else row.offer
-        session.commit()
     if as_json:
         print_json({"redeemed": redeemed is not None, "gives": gives or None})
     elif redeemed is not None:

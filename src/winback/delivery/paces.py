@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from winback.database.bulk import on_conflict
 from winback.database.tables import Pace, table_of
 from winback.delivery.pace import BURST, reserve
+from winback.failpoints import committing
 
 
 def take_turn(
@@ -19,7 +20,7 @@ def take_turn(
     ``now`` is the machine's clock, never an as-of instant. Owns its transaction. What is reserved
     and not used is lost: a worker that dies slows the others down for a moment, no more.
     """
-    with Session(engine) as session, session.begin():
+    with Session(engine) as session, committing(session.begin(), "pace.turn"):
         connection = session.connection()
         connection.execute(_OPEN, {"name": name, "free_at": now - BURST})
         free_at = connection.execute(_LOCKED, {"b_name": name}).scalar_one()
