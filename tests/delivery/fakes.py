@@ -17,6 +17,10 @@ class FakeSender:
     channel: Channel
     answer: Answer | None = None
     sent: list[Outgoing] = field(default_factory=list)
+    sent_at: list[float] = field(default_factory=list)
+    """The loop's time of each call."""
+    takes: Callable[[Outgoing], float] = lambda _: 0.0
+    """Seconds that a call takes."""
     most_at_once: int = 0
     _now: int = 0
 
@@ -29,7 +33,8 @@ class FakeSender:
         """Keep the message and answer."""
         self._now += 1
         self.most_at_once = max(self.most_at_once, self._now)
-        await asyncio.sleep(0)
+        self.sent_at.append(asyncio.get_running_loop().time())
+        await asyncio.sleep(self.takes(message))
         self._now -= 1
         self.sent.append(message)
         if self.answer is not None:

@@ -1,7 +1,7 @@
 """A shop for the tests of the send path: a business on two databases, customers on their way."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -16,11 +16,12 @@ from sqlalchemy.orm import Session
 
 from tests.conftest import NOW
 from tests.delivery.fakes import FakeSender
+from tests.delivery.virtual import LoopClock, VirtualLoop, run_virtually
 from winback.business import Business
 from winback.campaign.loading import Facts, load_campaigns, load_facts
 from winback.campaign.schema import Campaign
 from winback.campaign.versions import keep_version
-from winback.clock import SetClock
+from winback.clock import Clock, SetClock
 from winback.customers.identity import address_hash
 from winback.database.engine import salt_of
 from winback.database.tables import (
@@ -104,6 +105,8 @@ class Shop:
     mail: FakeSender = field(default_factory=lambda: FakeSender(Channel.EMAIL))
     texts: FakeSender = field(default_factory=lambda: FakeSender(Channel.SMS))
     rng: Random = field(default_factory=lambda: Random(7))  # noqa: S311 - tests replay
+    clock: SetClock = field(default_factory=lambda: SetClock(NOW))
+    """The machine's; a send sets it to the shop's instant before it begins."""
     _people: int = 0
 
     @property
@@ -123,11 +126,24 @@ class Shop:
 
     def send(self, *channels: Channel) -> SendCounts:
         """Run the send path once, at the shop's instant; by all channels unless some are named."""
+        self.clock.set_to(self.now)
+        return asyncio.run(self.sending(self.clock, *channels))
+
+    def send_in_time(self, *channels: Channel) -> SendCounts:
+        """Run the send path once in a virtual time that begins at the shop's instant."""
+        loop = VirtualLoop()
+        return run_virtually(loop, self.sending(LoopClock(self.now, loop), *channels))
+
+    def sending(self, clock: Clock, *channels: Channel) -> Coroutine[Any, Any, SendCounts]:
+        """Give the send path, to be run."""
         senders = {one.channel: one for one in (self.mail, self.texts)}
         chosen = {channel: senders[channel] for channel in channels or senders}
-        return asyncio.run(
-            send_due(self.business, chosen, now=self.now, clock=SetClock(self.now), rng=self.rng)
-        )
+        return send_due(self.business, chosen, now=self.now, clock=clock, rng=self.rng)
+
+    def limit(self, **policies: Any) -> None:
+        """Change policies."""
+        settings = self.business.settings
+        self.change(policies=settings.policies.model_copy(update=policies))
 
     def run(self) -> Run:
         """Give the run that the parts of the send path are called with."""
