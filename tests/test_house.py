@@ -3,7 +3,8 @@
 import subprocess
 import sys
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,28 @@ def test_a_given_provider_wins_over_its_stand_in(shop: Path) -> None:
     assert environment.twilio_url.startswith("http://127.0.0.1:")
     assert environment.twilio_account_sid
     assert environment.twilio_auth_tokens
+
+
+def test_the_stand_ins_of_the_demo_are_a_process_of_their_own(shop: Path) -> None:
+    """They know the receiver, and stand at our instant: what they sign at another is refused."""
+    with (
+        open_business("2026-07-01", writes=True, home=shop, environ={}) as (business, now),
+        open_sandbox(business, SetClock(now), seed=1, is_apart=True) as sandboxed,
+    ):
+        stand = sandboxed.stand_ins
+        write_back = partial(
+            stand.mail_back,
+            to="reply@example.com",
+            from_address="mary@example.com",
+            subject="Re: hello",
+            text="hello",
+        )
+        is_heard = write_back()
+        stand.tell_time(now - timedelta(days=9))
+        is_heard_late = write_back()
+
+    assert (is_heard, is_heard_late) == (True, False)
+    assert (shop / "var" / "sandbox.db").exists()
 
 
 async def test_a_day_in_the_sandbox_sends_and_hears(shop: Path) -> None:
