@@ -124,7 +124,7 @@ def test_handing_over_keeps_the_code(
 def test_an_ending_frees_the_slot_for_other_campaigns(
     session: Session, enrollment: Enrollment, now: datetime
 ) -> None:
-    """Refusals for the open slot go, others stand."""
+    """Refusals for the open slot are looked at again at once, others stand as they did."""
     for campaign, reason in (("b", "open_slot"), ("c", "no_consent")):
         session.execute(
             insert(Refusal).values(
@@ -133,6 +133,7 @@ def test_an_ending_frees_the_slot_for_other_campaigns(
                 lapsed_on=date(2025, 9, 1),
                 campaign_version_id=keep_version(session, make_campaign(), now),
                 reason=reason,
+                look_again_on=now.date() + timedelta(days=7) if reason == "open_slot" else None,
                 customer_changed_at=now,
                 at=now,
             )
@@ -140,7 +141,13 @@ def test_an_ending_frees_the_slot_for_other_campaigns(
 
     move(session, enrollment.id, EnrollmentEvent.CANCELED, now=now, why="x")
 
-    assert session.scalars(select(Refusal.reason)).all() == ["no_consent"]
+    again = session.execute(
+        select(Refusal.reason, Refusal.look_again_on).order_by(Refusal.campaign)
+    )
+    assert [tuple(row) for row in again] == [
+        ("open_slot", now.date() - timedelta(days=1)),
+        ("no_consent", None),
+    ]
 
 
 def test_a_purchase_before_the_enrollment_leaves_the_analysis(

@@ -12,8 +12,13 @@ from winback.clock import day_end, local_date
 from winback.customers.sums import recompute_sums
 from winback.database.tables import Customer, Purchase
 from winback.lapse.listing import list_lapsed
-from winback.lapse.query import lapsed_customers, newly_lapsed_customers
-from winback.lapse.rule import has_lapsed
+from winback.lapse.query import (
+    NEWLY_LAPSED,
+    lapse_parameters,
+    lapsed_customers,
+    newly_lapsed_customers,
+)
+from winback.lapse.rule import cutoff, has_lapsed
 from winback.periods import Period
 from winback.states import PurchaseKind
 
@@ -148,8 +153,11 @@ def test_newly_lapsed_are_those_of_one_day(session: Session) -> None:
     _keep_sums(session)
 
     def newly(day: date) -> int:
-        query = newly_lapsed_customers(SIX_MONTHS, now=day_end(day, LONDON), zone=LONDON)
-        return len(session.execute(query).all())
+        before = cutoff(SIX_MONTHS, day - timedelta(days=1))
+        found = newly_lapsed_customers(
+            session, SIX_MONTHS, now=day_end(day, LONDON), zone=LONDON, since=before
+        )
+        return len(found.all())
 
     days = [date(2026, 2, 26) + timedelta(days=n) for n in range(5)]
     assert [newly(day) for day in days] == [0, 1, 4, 0, 0]
@@ -172,7 +180,10 @@ def test_the_list_comes_newest_lapse_first(session: Session, now: datetime) -> N
 
 def test_the_index_is_used(session: Session, now: datetime) -> None:
     """The cost of a day follows the newly lapsed, not the customers."""
-    query = newly_lapsed_customers(SIX_MONTHS, now=now, zone=LONDON)
+    since = cutoff(SIX_MONTHS, now.date() - timedelta(days=1))
+    query = NEWLY_LAPSED.params(
+        **lapse_parameters(SIX_MONTHS, now=now, zone=LONDON), lapse_since=since
+    )
     statement = str(
         query.compile(session.get_bind(), compile_kwargs={"literal_binds": True})
     ).replace("%%", "%")

@@ -168,6 +168,8 @@ def _lines(about: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for one in about["refusals"]:
         again = f", looked at again on {one['look_again_on']}" if one["look_again_on"] else ""
         yield f"not in {one['campaign']}", f"{one['reason']}{again}"
+    for one in about["waiting"]:
+        yield f"not yet in {one['campaign']}", "a day's limit was reached; waits for a turn"
 
 
 def _print_enrollments(about: dict[str, Any]) -> None:

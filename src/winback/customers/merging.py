@@ -28,6 +28,7 @@ from winback.database.tables import (
     SourceCustomer,
     StepPassage,
     Suppression,
+    Waiting,
 )
 from winback.states import (
     OPEN_ENROLLMENTS,
@@ -62,7 +63,8 @@ def merge_customers(session: Session, one: int, other: int, *, now: datetime, cu
     _end_younger_enrollment(session, kept, gone, now=now)
     _move_contact_points(session, kept, gone)
     _move_consents(session, kept, gone, now=now)
-    session.execute(delete(Refusal).where(Refusal.customer_id.in_((kept, gone))))
+    for judgement in (Refusal, Waiting):
+        session.execute(delete(judgement).where(judgement.customer_id.in_((kept, gone))))
     for table in _FOLLOWERS:
         session.execute(
             update(table)

@@ -1,29 +1,36 @@
 """Find who has newly lapsed, and enroll them: DESIGN.md, section 5, in its order.
 
-Lapsed; eligible; ranked; cut by the daily limit; then the arm is drawn. First everyone is judged,
-reading on one connection and storing refusals on another, batch by batch, keeping only as many
-as may enter; then one short transaction enrolls them. Two runs at once, or two in one day, enroll
-nobody twice and no more than the limit.
+Lapsed; eligible; ranked; cut by the daily limit; then the arm is drawn. First everyone whom
+something changed for is judged, reading on one connection and writing on another, batch by batch:
+who may enter waits for a turn, the others are refused. Then the best of all who wait are judged
+once more and enrolled, in short transactions. Two runs at once, or two in one day, enroll nobody
+twice and no more than the limit.
 """
 
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from winback.campaign.schema import Campaign
 from winback.campaign.versions import keep_version
-from winback.enrollment.eligibility import Judged, judge_lapsed
-from winback.enrollment.entering import Candidate, enroll
-from winback.enrollment.refusing import store_refusals
-from winback.enrollment.value import set_threshold, spends_of
+from winback.enrollment.eligibility import Judged, judge
+from winback.enrollment.entering import Candidate, enroll, one_at_a_time, room_today
+from winback.enrollment.finding import Look, read_mark, set_mark, to_judge
+from winback.enrollment.turns import next_turns, settle
+from winback.enrollment.value import ranks_of, set_threshold, spends_of
 from winback.failpoints import committing
 from winback.settings import Settings
+from winback.states import Arm
 
 _log = logging.getLogger(__name__)
+
+_AT_ONCE: Final = 500
+"""How many are enrolled in one transaction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,32 +72,70 @@ def _detect_one(
     with Session(engine) as session, committing(session.begin(), "detect.version"):
         version_id = keep_version(session, campaign, now)
         set_threshold(session, share=settings.value.high, now=now, zone=zone, currency=currency)
-    best: list[Candidate] = []
+    look = Look(campaign, version_id, settings, now)
+    return _judge_what_changed(engine, look) + _enroll_in_turn(engine, look)
+
+
+def _judge_what_changed(engine: Engine, look: Look) -> DetectCounts:
+    """Judge whom something changed for, and note how far was looked when all of it is kept."""
     refused = 0
     with Session(engine.execution_options(winback_reads_only=True)) as reader:
-        for batch in judge_lapsed(
-            reader, campaign, now=now, zone=zone, currency=currency, new_to_version=version_id
-        ):
-            refused += _refuse(engine, campaign, version_id, batch, now=now)
-            entering = {one.customer_id: one for one in batch if one.reason is None}
-            spends = spends_of(reader, [*entering], now=now, zone=zone, currency=currency)
-            best += [
-                Candidate(customer_id, one.lapsed_on, spends.get(customer_id))
-                for customer_id, one in entering.items()
-            ]
-            best.sort(key=lambda one: one.rank)
-            # Being cut is no refusal: the others compete again tomorrow.
-            del best[campaign.audience.daily_limit :]
-    with Session(engine) as session, committing(session.begin(), "detect.enroll"):
-        enrolled, held_out = enroll(session, campaign, version_id, best, settings=settings, now=now)
-    return DetectCounts(enrolled, held_out, refused)
+        mark = read_mark(reader, look)
+        for customer_ids in to_judge(reader, look, mark):
+            judged = _judge(reader, look, customer_ids)
+            waiting = [one.customer_id for one in judged if one.reason is None]
+            ranks = ranks_of(reader, waiting, now=look.now, zone=look.zone, currency=look.currency)
+            with Session(engine) as session, committing(session.begin(), "detect.judge"):
+                one_at_a_time(session, look.campaign)
+                refused += settle(session, look, customer_ids, judged=judged, ranks=ranks)
+    with Session(engine) as session, committing(session.begin(), "detect.mark"):
+        set_mark(session, look, mark)
+    return DetectCounts(refused=refused)
 
 
-def _refuse(
-    engine: Engine, campaign: Campaign, version_id: int, batch: Sequence[Judged], *, now: datetime
-) -> int:
-    refused = [one for one in batch if one.reason is not None]
-    if not refused:
-        return 0
-    with Session(engine) as session, committing(session.begin(), "detect.refuse"):
-        return store_refusals(session, campaign.campaign, version_id, refused, now=now)
+def _enroll_in_turn(engine: Engine, look: Look) -> DetectCounts:
+    """Enroll who comes first, some at a time, until the day's limit is reached."""
+    counts = DetectCounts()
+    before: Sequence[int] = ()
+    while True:
+        with Session(engine) as session, committing(session.begin(), "detect.enroll"):
+            room = room_today(session, look.campaign, settings=look.settings, now=look.now)
+            coming = next_turns(session, look, min(room, _AT_ONCE)) if room > 0 else ()
+            if coming == before:
+                # Nobody waits, or nobody of them can be enrolled or refused.
+                return counts
+            counts += _enroll_some(session, look, coming)
+            before = coming
+
+
+def _enroll_some(session: Session, look: Look, customer_ids: Sequence[int]) -> DetectCounts:
+    """Judge those whose turn has come once more, and enroll who may still enter."""
+    judged = _judge(session, look, customer_ids)
+    entering = {one.customer_id: one for one in judged if one.reason is None}
+    ids = [id_ for id_ in customer_ids if id_ in entering]
+    spends = spends_of(session, ids, now=look.now, zone=look.zone, currency=look.currency)
+    arms = enroll(
+        session,
+        look.campaign,
+        look.version_id,
+        [Candidate(id_, entering[id_].lapsed_on, spends.get(id_)) for id_ in ids],
+        settings=look.settings,
+        now=look.now,
+    )
+    if len(arms) < len(entering):
+        # Somebody else took a slot this very moment, which is seen now.
+        judged = _judge(session, look, customer_ids)
+    others = [one for one in judged if one.customer_id not in arms]
+    refused = settle(session, look, customer_ids, judged=others)
+    return DetectCounts(len(arms), [*arms.values()].count(Arm.HOLDOUT), refused)
+
+
+def _judge(session: Session, look: Look, customer_ids: Sequence[int]) -> list[Judged]:
+    return judge(
+        session,
+        look.campaign,
+        customer_ids,
+        now=look.now,
+        zone=look.zone,
+        currency=look.currency,
+    )

@@ -1,7 +1,7 @@
 """Judge who of the lapsed may enter a campaign, and say why not.
 
-What tables can answer is one query; the audience's condition is asked in Python, only for those
-whom nothing else refuses. Rows are streamed in batches, so memory stays flat.
+What tables can answer is one query a batch; the audience's condition is asked in Python, only for
+those whom nothing else refuses.
 """
 
 from collections.abc import Iterator, Sequence
@@ -36,15 +36,14 @@ from winback.customers.consent import (
     contactable_condition,
 )
 from winback.customers.suppression import customer_suppressed_condition, suppressed_condition
-from winback.database.tables import Customer, Enrollment, Refusal
+from winback.database.tables import Customer, Enrollment
 from winback.enrollment.again import days_until_it_may_turn
 from winback.enrollment.facts import condition_facts
 from winback.enrollment.value import next_setting_on
-from winback.lapse.query import LAPSED, lapse_parameters
+from winback.lapse.query import LAPSED, LAPSED_AMONG, STREAMED, lapse_parameters
 from winback.lapse.rule import too_long_ago_cutoff
 from winback.states import OPEN_ENROLLMENTS, Channel
 
-_BATCH: Final = 2000
 _SLOT_AGAIN_AFTER: Final = timedelta(days=7)
 
 
@@ -85,71 +84,74 @@ class Judged:
 
 
 def judge_lapsed(
+    session: Session, campaign: Campaign, *, now: datetime, zone: ZoneInfo, currency: str
+) -> Iterator[Sequence[Judged]]:
+    """Judge, batch by batch and in no order, everyone whom a campaign's rule calls lapsed."""
+    rows = session.execute(
+        LAPSED,
+        lapse_parameters(campaign.lapse.after, now=now, zone=zone),
+        execution_options=STREAMED,
+    )
+    for batch in rows.partitions():
+        ids = [row.customer_id for row in batch]
+        yield judge(session, campaign, ids, now=now, zone=zone, currency=currency)
+
+
+def judge(
     session: Session,
     campaign: Campaign,
+    customer_ids: Sequence[int],
     *,
     now: datetime,
     zone: ZoneInfo,
     currency: str,
-    new_to_version: int | None = None,
-) -> Iterator[Sequence[Judged]]:
-    """Give, batch by batch and in no order, everyone whom a campaign's rule calls lapsed.
-
-    With ``new_to_version``, the id of the campaign's version, only those not enrolled for this
-    lapse and without a refusal that still stands.
-    """
+) -> list[Judged]:
+    """Judge those of some customers who have lapsed, in the order of their ids."""
     today = local_date(now, zone)
     rows = session.execute(
-        _query_for(campaign, only_new=new_to_version is not None),
-        _parameters(campaign, now=now, zone=zone, new_to_version=new_to_version),
-        execution_options={"yield_per": _BATCH},
+        _query_for(campaign), _parameters(campaign, customer_ids, now=now, zone=zone)
     )
+    judged = [_read(row, campaign, today=today, zone=zone) for row in rows]
     turns_with_value = "value" in compile_condition(campaign.audience.where).fields
     value_again_on = next_setting_on(session, today) if turns_with_value else None
-    for batch in rows.partitions():
-        judged = [_read(row, campaign, today=today, zone=zone) for row in batch]
-        open_ids = [one.customer_id for one in judged if one.reason is None]
-        outside = _outside_audience(
-            session, campaign, open_ids, now=now, zone=zone, currency=currency
-        )
-        yield [
-            _not_in_audience(one, campaign, today=today, value_again_on=value_again_on)
-            if one.customer_id in outside
-            else one
-            for one in judged
-        ]
+    open_ids = [one.customer_id for one in judged if one.reason is None]
+    outside = _outside_audience(session, campaign, open_ids, now=now, zone=zone, currency=currency)
+    return [
+        _not_in_audience(one, campaign, today=today, value_again_on=value_again_on)
+        if one.customer_id in outside
+        else one
+        for one in judged
+    ]
 
 
-def _query_for(campaign: Campaign, *, only_new: bool) -> Select[Any]:
+def _query_for(campaign: Campaign) -> Select[Any]:
     return _lapsed_with_reasons(
         channels=usable_channels(campaign),
         has_oldest=campaign.lapse.not_after is not None,
         has_cooldown=not campaign.cooldown.is_nothing,
-        only_new=only_new,
     )
 
 
 def _parameters(
-    campaign: Campaign, *, now: datetime, zone: ZoneInfo, new_to_version: int | None
+    campaign: Campaign, customer_ids: Sequence[int], *, now: datetime, zone: ZoneInfo
 ) -> dict[str, object]:
     today, not_after = local_date(now, zone), campaign.lapse.not_after
     cooled_down = campaign.cooldown.latest_start(today)
     return {
         **lapse_parameters(campaign.lapse.after, now=now, zone=zone),
+        "lapse_ids": customer_ids,
         "campaign": campaign.campaign,
-        "today": today,
         "too_long_ago": None if not_after is None else too_long_ago_cutoff(not_after, today),
         "free_again": day_start(cooled_down + timedelta(days=1), zone),
-        "version": new_to_version,
     }
 
 
 @cache
 def _lapsed_with_reasons(
-    *, channels: tuple[Channel, ...], has_oldest: bool, has_cooldown: bool, only_new: bool
+    *, channels: tuple[Channel, ...], has_oldest: bool, has_cooldown: bool
 ) -> Select[Any]:
     """Give the query for one shape of a campaign; ``_parameters`` has its values."""
-    lapsed = LAPSED.subquery()
+    lapsed = LAPSED_AMONG.subquery()
     last_on = lapsed.c.last_purchased_on
     is_enrolled = exists().where(
         Enrollment.campaign == _CAMPAIGN,
@@ -157,31 +159,24 @@ def _lapsed_with_reasons(
         Enrollment.lapsed_on == last_on,
     )
     reasons = [
-        *([] if only_new else [(Refused.ENROLLED, is_enrolled)]),
+        (Refused.ENROLLED, is_enrolled),
         *([(Refused.TOO_LONG_AGO, last_on <= bindparam("too_long_ago"))] if has_oldest else []),
         *_reasons(channels),
         *([(Refused.COOLDOWN, _is_in_cooldown())] if has_cooldown else []),
     ]
-    query = select(
-        lapsed.c.customer_id,
-        last_on,
-        Customer.changed_at,
-        case(*((condition, literal(reason.value)) for reason, condition in reasons)).label(
-            "reason"
-        ),
-        _last_end().label("ended_at"),
-    ).join(Customer, Customer.id == lapsed.c.customer_id)
-    if not only_new:
-        return query
-    stands = exists().where(
-        Refusal.campaign == _CAMPAIGN,
-        Refusal.customer_id == Customer.id,
-        Refusal.lapsed_on == last_on,
-        Refusal.campaign_version_id == bindparam("version"),
-        Refusal.customer_changed_at == Customer.changed_at,
-        or_(Refusal.look_again_on.is_(None), Refusal.look_again_on > bindparam("today")),
+    return (
+        select(
+            lapsed.c.customer_id,
+            last_on,
+            Customer.changed_at,
+            case(*((condition, literal(reason.value)) for reason, condition in reasons)).label(
+                "reason"
+            ),
+            _last_end().label("ended_at"),
+        )
+        .join(Customer, Customer.id == lapsed.c.customer_id)
+        .order_by(lapsed.c.customer_id)
     )
-    return query.where(~is_enrolled, ~stands)
 
 
 _CAMPAIGN: Final[BindParameter[str]] = bindparam("campaign")

@@ -1,4 +1,4 @@
-"""Enroll the best candidates of the day: draw the arm, set the first step, write it all down."""
+"""Enroll the candidates whose turn it is: draw the arm, set the first step, write it all down."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,9 +6,9 @@ from datetime import date, datetime
 from decimal import Decimal
 from functools import cache
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningInsert
@@ -18,7 +18,7 @@ from winback.campaign.schema import Campaign
 from winback.clock import day_start, local_date
 from winback.database.engine import salt_of
 from winback.database.history import record_decisions, record_moves
-from winback.database.tables import Enrollment, Refusal, table_of
+from winback.database.tables import Enrollment, table_of
 from winback.enrollment.circumstances import record_passed
 from winback.enrollment.draw import draw_arm
 from winback.enrollment.facts import condition_facts
@@ -27,23 +27,15 @@ from winback.enrollment.value import current_threshold, value_of
 from winback.settings import Settings
 from winback.states import Arm, EnrollmentState
 
-_CHUNK: Final = 500
-
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One lapse that may enter, with what it is ranked by."""
+    """One lapse that may enter, and what its value goes by."""
 
     customer_id: int
     lapsed_on: date
     spend: Decimal | None
     """24-month spend; None where nothing was bought in it."""
-
-    @property
-    def rank(self) -> tuple[Decimal, int, int]:
-        """What to sort by: most spent first, then the newest lapse, then the id."""
-        spend = Decimal(0) if self.spend is None else self.spend
-        return (-spend, -self.lapsed_on.toordinal(), self.customer_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,29 +54,27 @@ def enroll(
     *,
     settings: Settings,
     now: datetime,
-) -> tuple[int, int]:
-    """Enroll candidates in their order, as many as today still has room for.
+) -> dict[int, Arm]:
+    """Enroll candidates, as many as ``room_today`` has; gives the arms by customer.
 
-    Gives (both arms, held out). Whoever was enrolled meanwhile by somebody else is left out.
+    Whoever was enrolled meanwhile by somebody else is left out.
     """
     if not candidates:
-        return 0, 0
-    _one_at_a_time(session, campaign)
-    room = campaign.audience.daily_limit - _enrolled_today(session, campaign, settings, now)
-    enrolled = held_out = 0
-    rest = list(candidates)
-    while rest and room > 0:
-        size = min(room, _CHUNK)
-        chunk, rest = rest[:size], rest[size:]
-        entries = _entries(session, campaign, version_id, chunk, settings=settings, now=now)
-        arms = _insert(session, campaign, entries, now=now)
-        room -= len(arms)
-        enrolled += len(arms)
-        held_out += arms.count(Arm.HOLDOUT)
-    return enrolled, held_out
+        return {}
+    entries = _entries(session, campaign, version_id, candidates, settings=settings, now=now)
+    return _insert(session, entries, now=now)
 
 
-def _one_at_a_time(session: Session, campaign: Campaign) -> None:
+def room_today(session: Session, campaign: Campaign, *, settings: Settings, now: datetime) -> int:
+    """Give how many more today's limit lets in; two runs ask one after the other.
+
+    The second one waits until the first one's transaction has ended.
+    """
+    one_at_a_time(session, campaign)
+    return campaign.audience.daily_limit - _enrolled_today(session, campaign, settings, now)
+
+
+def one_at_a_time(session: Session, campaign: Campaign) -> None:
     """Let two runs on PostgreSQL count today's enrollments one after the other.
 
     SQLite has one writer anyway.
@@ -174,9 +164,7 @@ def _facts_for_steps(
     )
 
 
-def _insert(
-    session: Session, campaign: Campaign, entries: Sequence[Entry], *, now: datetime
-) -> list[Arm]:
+def _insert(session: Session, entries: Sequence[Entry], *, now: datetime) -> dict[int, Arm]:
     """Insert what no other run has, with history and decisions; gives the arms inserted.
 
     The unique indexes decide: one enrollment per lapse, one open slot per customer.
@@ -191,19 +179,11 @@ def _insert(
     record_moves(session, [_move_row(row_id, entry, now) for row_id, entry in new])
     if new:
         record_decisions(session, [_decision_row(*one, now) for one in new])
-        session.execute(
-            delete(Refusal)
-            .where(
-                Refusal.campaign == campaign.campaign,
-                Refusal.customer_id.in_([row.customer_id for row in inserted]),
-            )
-            .execution_options(synchronize_session=False)
-        )
     for row_id, entry in new:
         if entry.first.passed and entry.values["arm"] is Arm.TREATED:
             row = session.get_one(Enrollment, row_id)
             record_passed(session, row, entry.first.passed, now=now)
-    return [entry.values["arm"] for _, entry in new]
+    return {entry.values["customer_id"]: entry.values["arm"] for _, entry in new}
 
 
 @cache

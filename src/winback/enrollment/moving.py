@@ -5,10 +5,10 @@ touches no row, writes no history and says False.
 """
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, delete, or_, select, update
+from sqlalchemy import ColumnElement, and_, or_, select, update
 from sqlalchemy.orm import Session
 
 from winback.database.history import record_decisions, record_moves
@@ -113,7 +113,7 @@ def _move_chunk(
     treated = [row.id for row in rows if row.arm is Arm.TREATED]
     _settle(session, treated, event, to_state, now=now, why=why)
     if to_state in FINAL:
-        _free_slots(session, [row.customer_id for row in rows])
+        _free_slots(session, [row.customer_id for row in rows], now)
     return moved
 
 
@@ -195,10 +195,13 @@ def cancel_queued(
     return len(canceled)
 
 
-def _free_slots(session: Session, customer_ids: Sequence[int]) -> None:
+def _free_slots(session: Session, customer_ids: Sequence[int], now: datetime) -> None:
+    """Let the next detect look again at who was refused for the slot that is free now."""
     session.execute(
-        delete(Refusal)
+        update(Refusal)
         .where(Refusal.customer_id.in_(customer_ids), Refusal.reason == OPEN_SLOT)
+        # A day that is past in every zone.
+        .values(look_again_on=(now - timedelta(days=1)).date())
         .execution_options(synchronize_session=False)
     )
 

@@ -25,6 +25,7 @@ from winback.database.tables import (
     StepPassage,
     Suppression,
     Voucher,
+    Waiting,
 )
 from winback.enrollment.circumstances import last_day
 from winback.errors import ConfigError
@@ -117,6 +118,7 @@ def about_customer(
             ("campaign", "lapsed_on", "reason", "look_again_on", "at"),
             ids,
         ),
+        "waiting": _waiting(session, ids),
         "responses": _named(
             session, Response, ("at", "kind", "reason", "action", "enrollment_id"), ids
         ),
@@ -195,6 +197,14 @@ def _permissions(session: Session, ids: Sequence[int]) -> dict[str, Any]:
             for one in suppressions
         ],
     }
+
+
+def _waiting(session: Session, ids: Sequence[int]) -> list[dict[str, Any]]:
+    """Give where the person waits for a turn, cut by the daily limit."""
+    rows = session.scalars(
+        select(Waiting).where(Waiting.customer_id.in_(ids)).order_by(Waiting.campaign)
+    )
+    return [_picked(row, ("campaign", "lapsed_on", "spend")) for row in rows]
 
 
 def _enrollment(session: Session, row: Enrollment, zone: ZoneInfo) -> dict[str, Any]:

@@ -7,6 +7,7 @@ keeps the value that it began with.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Final
@@ -74,6 +75,66 @@ _SPENDS: Final = (
     .having(func.count().filter(Purchase.kind == PurchaseKind.SALE) > 0)
 )
 _SPENDS_IN_CURRENCY: Final = _SPENDS.where(Purchase.currency == bindparam("currency"))
+
+
+@dataclass(frozen=True, slots=True)
+class Rank:
+    """What the order of turns goes by: the 24-month spend, zero where nothing was bought."""
+
+    spend: Decimal = Decimal(0)
+    until: date | None = None
+    """Local date on which it may be another without a change of the customer; None: never."""
+
+
+def ranks_of(
+    session: Session, customer_ids: Sequence[int], *, now: datetime, zone: ZoneInfo, currency: str
+) -> dict[int, Rank]:
+    """Give the rank of those of some customers who have purchases in 24 months, or later ones."""
+    window = {"begins": _window_begins(now, zone), "now": now, "currency": currency}
+    today = local_date(now, zone)
+    return {
+        row.customer_id: Rank(
+            row.spend if row.sales else Decimal(0),
+            _ranks_until(row.leaves_at, row.comes_at, today=today, zone=zone),
+        )
+        for row in session.execute(_RANKS, {"ids": customer_ids, **window})
+    }
+
+
+def _ranks_until(
+    leaves_at: datetime | None, comes_at: datetime | None, *, today: date, zone: ZoneInfo
+) -> date | None:
+    """Give the day on which the oldest purchase leaves the window or the next one comes into it.
+
+    By a day too early where months differ in length, never too late.
+    """
+    days = []
+    if leaves_at is not None:
+        day_after = local_date(leaves_at, zone) + timedelta(days=1)
+        days.append(max(add_months(day_after, _MONTHS), today + timedelta(days=1)))
+    if comes_at is not None:
+        days.append(local_date(comes_at, zone))
+    return min(days, default=None)
+
+
+_HAS_COME: Final = Purchase.purchased_at <= bindparam("now")
+_RANKS: Final = (
+    select(
+        Purchase.customer_id,
+        func.sum(Purchase.amount, type_=Amount).filter(_HAS_COME).label("spend"),
+        func.count().filter(_HAS_COME, Purchase.kind == PurchaseKind.SALE).label("sales"),
+        func.min(Purchase.purchased_at).filter(_HAS_COME).label("leaves_at"),
+        func.min(Purchase.purchased_at)
+        .filter(Purchase.purchased_at > bindparam("now"))
+        .label("comes_at"),
+    )
+    .where(
+        Purchase.customer_id.in_(bindparam("ids", expanding=True)),
+        Purchase.purchased_at >= bindparam("begins"),
+        Purchase.currency == bindparam("currency"),
+    )
+    .group_by(Purchase.customer_id)
+)
 
 
 def current_threshold(session: Session) -> Decimal | None:
