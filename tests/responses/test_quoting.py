@@ -5,7 +5,7 @@ import time
 import pytest
 
 from winback.responses.quoting import new_words
-from winback.responses.wording import is_opt_out
+from winback.responses.wording import Meaning, understand
 
 QUOTED = """
 On Mon, 2 Mar 2026 at 10:00, Anna at Olive & Oak <anna@example.com> wrote:
@@ -44,8 +44,9 @@ def test_quotes_and_signatures_of_phones_are_left_out(mail: str, words: str) -> 
 
 def test_our_own_footer_in_the_quote_is_no_opt_out() -> None:
     """A kind reply above our quoted "Reply STOP" does not suppress the customer."""
-    assert not is_opt_out(new_words(f"I would love to come by.{QUOTED}"))
-    assert is_opt_out(new_words(f"please stop{QUOTED}"))
+    kind = understand(new_words(f"I would love to come by.{QUOTED}"))
+    assert kind.meaning is Meaning.REPLY
+    assert understand(new_words(f"please stop{QUOTED}")).meaning is Meaning.OPT_OUT
 
 
 @pytest.mark.parametrize(

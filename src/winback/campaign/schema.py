@@ -171,11 +171,6 @@ class Campaign(Strict):
                 return position
         raise KeyError(name)
 
-    def step_after(self, name: str | None) -> Step | None:
-        """Give the step that follows, the first for None; None after the last."""
-        position = 0 if name is None else self.position(name) + 1
-        return self.steps[position] if position < len(self.steps) else None
-
     def has_step(self, name: str) -> bool:
         """Say whether a step of this name stands on the timeline."""
         return any(step.step == name for step in self.steps)

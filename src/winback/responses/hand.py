@@ -1,7 +1,7 @@
 """What every response works with: the session, the business, the instant, and what was counted."""
 
 from collections import Counter
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Final
 
@@ -57,9 +57,6 @@ class RespondCounts:
     def __add__(self, other: "RespondCounts") -> "RespondCounts":
         mine, theirs = asdict(self), asdict(other)
         return RespondCounts(**{name: mine[name] + theirs[name] for name in mine})
-
-
-COUNTED: Final = frozenset(field.name for field in fields(RespondCounts))
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,11 +60,6 @@ def fold(text: str) -> str:
     return " ".join(re.sub(r"[\W_]+", " ", plain).split())
 
 
-def is_opt_out(text: str) -> bool:
-    """Say whether a reasonable person reads a no in it (FACTS.md TW-20, LAW-24)."""
-    return understand(text).meaning is Meaning.OPT_OUT
-
-
 def understand(text: str) -> Understood:
     """Understand a written message, already without the quoted one that it answers."""
     if not text.strip():

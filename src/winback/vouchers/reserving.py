@@ -209,11 +209,6 @@ def release_ended(session: Session, now: datetime) -> int:
     return _release(session, Voucher.enrollment_id.not_in(open_ones), now)
 
 
-def void(session: Session, voucher_id: int, now: datetime, *, why: str) -> bool:
-    """Take an issued voucher back for good; False when it is not issued."""
-    return bool(move_vouchers(session, VoucherEvent.VOIDED, [{"id": voucher_id}], now=now, why=why))
-
-
 def _release(session: Session, whose: ColumnElement[bool], now: datetime) -> int:
     carried = exists().where(
         Message.voucher_id == Voucher.id,
