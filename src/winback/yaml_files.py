@@ -43,12 +43,21 @@ def read_yaml(path: Path, shown_as: str) -> tuple[Any, dict[Place, int]]:
 
     Raises FileMistakes when it is missing, not UTF-8, not YAML, or repeats a key.
     """
+    return parse_yaml(read_text(path, shown_as), shown_as)
+
+
+def read_text(path: Path, shown_as: str) -> str:
+    """Read one file as it stands; raises FileMistakes when it is missing or not UTF-8."""
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise FileMistakes([Mistake(shown_as, 1, "this file is missing", "create it")]) from None
     except UnicodeDecodeError:
         raise FileMistakes([Mistake(shown_as, 1, "not UTF-8 text", "save it as UTF-8")]) from None
+
+
+def parse_yaml(text: str, shown_as: str) -> tuple[Any, dict[Place, int]]:
+    """Give what a text says as ``read_yaml`` does; raises FileMistakes, too."""
     try:
         node = yaml.compose(text, Loader=_Loader)
         value = yaml.load(text, Loader=_Loader)  # noqa: S506 - _Loader is the safe loader

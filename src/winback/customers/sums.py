@@ -10,7 +10,7 @@ from winback.database.tables import Customer, Purchase
 from winback.states import PurchaseKind
 
 
-def purchase_sums(currency: str, which: ColumnElement[bool]) -> Subquery:
+def purchase_sums(currency: str | ColumnElement[str], which: ColumnElement[bool]) -> Subquery:
     """Give, per customer, the sums over the purchases that a condition names.
 
     ``spent`` counts the business's currency only; dates are of sales, refunds are no activity.

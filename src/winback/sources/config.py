@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from zoneinfo import available_timezones
@@ -19,7 +20,7 @@ from sqlalchemy.exc import ArgumentError
 
 from winback.errors import FileMistakes, Mistake
 from winback.periods import Period, PeriodField
-from winback.yaml_files import Place, Strict, check_values, line_of, nearest, read_yaml
+from winback.yaml_files import Place, Strict, check_values, line_of, nearest, parse_yaml, read_text
 
 FILE: Final = "config/sources.yaml"
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -174,8 +175,6 @@ class Sql(Strict):
 
 
 SourceName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
-CustomerPart = CustomerFiles | CustomerQuery
-PurchasePart = PurchaseFiles | PurchaseQuery
 
 
 class SourcesFile(Strict):
@@ -200,7 +199,19 @@ def load_sources(home: Path, environ: Mapping[str, str] = os.environ) -> tuple[S
     path = home / FILE
     if not path.exists():
         return ()
-    value, lines = read_yaml(path, FILE)
+    text = read_text(path, FILE)
+    named = {name: environ[name] for name in _VARIABLE.findall(text) if name in environ}
+    return _parsed(text, tuple(named.items()))
+
+
+@lru_cache(maxsize=4)
+def _parsed(text: str, named: tuple[tuple[str, str], ...]) -> tuple[SourceConfig, ...]:
+    """Give the sources of a text, with what the environment says to its names.
+
+    Every day asks again, and a file seldom changes: parsing it takes as long as a small pull.
+    """
+    environ = dict(named)
+    value, lines = parse_yaml(text, FILE)
     missing: list[Mistake] = []
     value = _expanded(value, (), environ=environ, lines=lines, missing=missing)
     if missing:

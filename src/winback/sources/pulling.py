@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, Engine, insert, select
+from sqlalchemy import Connection, Engine, bindparam, insert, select
 from sqlalchemy.orm import Session
 
 from winback.database.bulk import on_conflict
@@ -40,6 +40,13 @@ _KEEP_MARK: Final = on_conflict(
     "path",
     replaces=("size", "line", "fingerprint", "pulled_at"),
 )
+_MARKS: Final = select(
+    SourceWatermark.path,
+    SourceWatermark.size,
+    SourceWatermark.line,
+    SourceWatermark.fingerprint,
+    SourceWatermark.pulled_at,
+).where(SourceWatermark.source == bindparam("source"), SourceWatermark.part == bindparam("part"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,25 +179,23 @@ class _Pull:
             while True:
                 # A refused file leaves nothing behind; the files beside it are taken.
                 try:
+                    piece = next(pieces, None)
+                    if piece is None:
+                        break
                     with connection.begin_nested():
-                        piece = next(pieces, None)
-                        if piece is not None:
-                            taken = self._take(connection, part, piece)
-                            _keep_mark(
-                                connection,
-                                self._source.name,
-                                part,
-                                path=piece.path,
-                                mark=piece.mark(self._now),
-                            )
-                            counts += taken
+                        taken = self._take(connection, part, piece)
+                        _keep_mark(
+                            connection,
+                            self._source.name,
+                            part,
+                            path=piece.path,
+                            mark=piece.mark(self._now),
+                        )
+                        counts += taken
                 except SourceError as error:
                     refused.append(str(error))
                     if _is_over(pieces):
                         break
-                    continue
-                if piece is None:
-                    break
         return counts
 
     def _take(self, connection: Connection, part: Part, piece: Slice) -> PullCounts:
@@ -286,15 +291,7 @@ def _is_over(pieces: Iterator[Slice]) -> bool:
 
 
 def _marks(connection: Connection, source: str, part: Part) -> Mapping[str, Mark]:
-    rows = connection.execute(
-        select(
-            SourceWatermark.path,
-            SourceWatermark.size,
-            SourceWatermark.line,
-            SourceWatermark.fingerprint,
-            SourceWatermark.pulled_at,
-        ).where(SourceWatermark.source == source, SourceWatermark.part == part)
-    )
+    rows = connection.execute(_MARKS, {"source": source, "part": part})
     return {row.path: Mark(row.size, row.line, row.fingerprint, row.pulled_at) for row in rows}
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from hashlib import blake2b
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, cast, delete, exists, literal, select, true
+from sqlalchemy import ColumnElement, Connection, bindparam, cast, delete, literal, select, true
 from sqlalchemy.dialects.postgresql import JSONB
 
 from winback.database.bulk import Cell
@@ -79,11 +79,8 @@ class Rejects:
 
     def any_kept(self) -> bool:
         """Say whether there are rejected rows of this part at all: mostly there are none."""
-        return bool(
-            self.connection.execute(
-                select(exists(select(RejectedRow.id).where(self._mine())))
-            ).scalar_one()
-        )
+        mine = {"of_source": self.source, "of_part": self.part}
+        return self.connection.execute(_ANY_KEPT, mine).first() is not None
 
     def keep(self, now: datetime) -> None:
         """Keep what is staged."""
@@ -113,7 +110,14 @@ class Rejects:
         return (RejectedRow.source == self.source) & (RejectedRow.part == self.part)
 
 
-def waiting_condition(source: str) -> ColumnElement[bool]:
+_ANY_KEPT: Final = (
+    select(RejectedRow.id)
+    .where(RejectedRow.source == bindparam("of_source"), RejectedRow.part == bindparam("of_part"))
+    .limit(1)
+)
+
+
+def waiting_condition(source: str | ColumnElement[str]) -> ColumnElement[bool]:
     """Give the SQL condition: a rejected purchase that waits for its customer."""
     return (
         (RejectedRow.source == source)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from mmap import mmap
 from typing import Any, Final
 
@@ -10,6 +11,7 @@ from sqlalchemy import (
     Column,
     Connection,
     Date,
+    Dialect,
     Engine,
     Integer,
     MetaData,
@@ -23,6 +25,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.schema import CreateTable
 
 from winback.database.bulk import Cell, write_rows
 from winback.database.types import Amount, RowId, Utc
@@ -65,11 +68,17 @@ def one_pull_at_a_time(connection: Connection) -> None:
 def staged(connection: Connection, *tables: Table) -> Iterator[None]:
     """Have temporary tables for as long as they are needed."""
     for table in tables:
-        table.create(connection, checkfirst=False)
+        connection.exec_driver_sql(_written(table, connection.dialect))
     yield
     # After an error the transaction is rolled back, and they are gone with it.
     for table in reversed(tables):
-        table.drop(connection, checkfirst=False)
+        connection.exec_driver_sql(f"DROP TABLE {table.name}")
+
+
+@lru_cache(maxsize=64)
+def _written(table: Table, dialect: Dialect) -> str:
+    # A day creates the same few tables; compiling one takes longer than creating it.
+    return str(CreateTable(table).compile(dialect=dialect))
 
 
 def write_staged(

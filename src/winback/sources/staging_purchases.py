@@ -4,13 +4,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, delete, exists, func, literal, select, update
+from sqlalchemy import Connection, bindparam, delete, func, select, update
 
-from winback.database.tables import Purchase, RejectedRow
 from winback.sources import staging
 from winback.sources.protocol import BadRow, Slice
 from winback.sources.purchase_rows import PurchaseForm, StagedRow, purchase_reader
-from winback.sources.rejecting import Rejects, waiting_condition
+from winback.sources.purchase_statements import KNOWN_EQUALS
+from winback.sources.rejecting import Rejects
 from winback.sources.staging import BATCH, know_sizes, write_staged
 
 _STAGED: Final = staging.purchases.c
@@ -32,6 +32,7 @@ def stage_purchases(
     read, seen = purchase_reader(form), staging.MaybeSeen()
     columns = form.columns
     count, batch, repeated = 0, list[StagedRow](), list[tuple[str]]()
+    any_repeated = False
 
     def write() -> None:
         write_staged(connection, staging.purchases, columns, batch)
@@ -53,12 +54,14 @@ def stage_purchases(
             continue
         if seen.add(one[1]):  # type: ignore[arg-type]
             repeated.append((one[1],))  # type: ignore[arg-type]
+            any_repeated = True
         batch.append(one)
         if len(batch) >= BATCH:
             write()
     write()
     know_sizes(connection, staging.purchases)
-    _tell_equals_apart(connection, form)
+    if any_repeated:
+        _tell_equals_apart(connection, form)
     if not form.has_ids and not piece.is_whole:
         _continue_ordinals(connection, form, piece)
     return count
@@ -67,8 +70,6 @@ def stage_purchases(
 def _tell_equals_apart(connection: Connection, form: PurchaseForm) -> None:
     """Keep the last of rows with one id; without ids, count equal rows in their order."""
     repeats = staging.repeats.c
-    if connection.execute(select(repeats.external_id).limit(1)).first() is None:
-        return
     know_sizes(connection, staging.repeats)
     order = _STAGED.n.desc() if form.has_ids else _STAGED.n
     places = (
@@ -93,16 +94,7 @@ def _continue_ordinals(connection: Connection, form: PurchaseForm, piece: Slice)
 
     Only where an equal row is known at all is that part read again.
     """
-    first = _STAGED.external_id + literal("-1")
-    known = exists(
-        select(Purchase.id).where(Purchase.source == form.source, Purchase.external_id == first)
-    )
-    waits = exists(
-        select(RejectedRow.id).where(
-            waiting_condition(form.source), RejectedRow.external_id == first
-        )
-    )
-    equal = set(connection.scalars(select(_STAGED.external_id).distinct().where(known | waits)))
+    equal = set(connection.scalars(KNOWN_EQUALS, {"of_source": form.source}))
     if not equal:
         return
     before = Counter(one for one in _earlier_ids(form, piece) if one in equal)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -9,26 +10,29 @@ from typing import Any, Final
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    String,
-    case,
-    cast,
     exists,
     func,
     insert,
     literal,
     or_,
     select,
-    true,
     update,
 )
 from sqlalchemy.orm import Session
 
-from winback.customers.sums import purchase_sums, recompute_sums
-from winback.database.bulk import on_conflict
-from winback.database.tables import Customer, Purchase, RejectedRow, SourceCustomer, table_of
+from winback.customers.sums import recompute_sums
+from winback.database.tables import Customer, Purchase, RejectedRow, SourceCustomer
 from winback.sources import staging
 from winback.sources.protocol import Slice
 from winback.sources.purchase_rows import PurchaseForm, StagedRow
+from winback.sources.purchase_statements import (
+    ADD_UP,
+    COUNT_STAGED,
+    FILLED,
+    LAST_ID,
+    final_id,
+    insert_known,
+)
 from winback.sources.rejecting import Rejects
 from winback.sources.staging import BATCH, next_ids, small_sorts, staged
 from winback.sources.staging_purchases import stage_purchases
@@ -37,14 +41,6 @@ from winback.sources.waiting import as_written
 logger = logging.getLogger(__name__)
 
 _STAGED: Final = staging.purchases.c
-_FILLED: Final = (
-    "purchased_at",
-    "purchased_on",
-    "is_date_only",
-    "amount",
-    "currency",
-    "kind",
-)
 Reader = Callable[[int, Sequence[str]], StagedRow]
 
 
@@ -74,7 +70,7 @@ class Taking:
     def take(self, piece: Slice) -> Taken:
         """Take the whole slice; raises SourceError when it must be refused whole."""
         rejects = Rejects(self.connection, self.form.source, "purchases", piece.path)
-        tables = (staging.purchases, staging.repeats, staging.rejected, staging.corrected)
+        tables = (staging.purchases, staging.repeats, staging.rejected)
         with staged(self.connection, *tables):
             read = stage_purchases(
                 self.connection, self.form, piece, rejects=rejects, step=self.step
@@ -91,12 +87,8 @@ class Taking:
 
     def _apply(self, taken: Taken, rejects: Rejects) -> None:
         """Put the staged rows into the tables, and keep the customers' sums."""
-        waiting = self.connection.execute(
-            select(func.count()).select_from(staging.purchases)
-        ).scalar_one()
-        last_id = self.connection.execute(
-            select(func.coalesce(func.max(Purchase.id), 0))
-        ).scalar_one()
+        waiting = self.connection.execute(COUNT_STAGED).scalar_one()
+        last_id = self.connection.execute(LAST_ID).scalar_one()
         taken.added = self._insert()
         if taken.added < waiting:
             if self.makes_customers:
@@ -105,39 +97,18 @@ class Taking:
             else:
                 self._reject_unknown(rejects)
         if taken.added:
-            with small_sorts(self.connection):
-                self._add_up(last_id)
+            self._add_up(last_id, taken.added)
         if taken.added < waiting:
             taken.changed = self._correct()
 
     def _final_id(self) -> ColumnElement[str]:
-        if self.form.has_ids:
-            return _STAGED.external_id
-        return _STAGED.external_id + literal("-") + cast(_STAGED.ordinal, String)
+        return final_id(has_ids=self.form.has_ids)
 
     def _insert(self) -> int:
         """Insert purchases whose customer is known; gives how many were new."""
-        filled = (*_FILLED, *self.form.optional)
-        rows = (
-            select(
-                literal(self.form.source),
-                self._final_id(),
-                SourceCustomer.customer_id,
-                literal(self.now, Purchase.first_seen_at.type),
-                *(_STAGED[name] for name in filled),
-            )
-            .select_from(staging.purchases)
-            .join(
-                SourceCustomer,
-                (SourceCustomer.source == self.form.source)
-                & (SourceCustomer.external_id == _STAGED.customer),
-            )
-            .where(true())
-        )
-        statement = insert(table_of(Purchase)).from_select(
-            ["source", "external_id", "customer_id", "first_seen_at", *filled], rows
-        )
-        return self._count(on_conflict(statement, "source", "external_id"))
+        statement = insert_known(self.form.optional, has_ids=self.form.has_ids)
+        values = {"of_source": self.form.source, "at": self.now}
+        return int(self.connection.execute(statement, values).rowcount)
 
     def _count(self, statement: Any) -> int:
         # The count of an INSERT ... SELECT is kept only on request.
@@ -206,27 +177,20 @@ class Taking:
                 return
             last = batch[-1].n
 
-    def _add_up(self, last_id: int) -> None:
+    def _add_up(self, last_id: int, added: int) -> None:
         """Add the new purchases to their customers' sums."""
-        new = (Purchase.id > last_id) & (Purchase.source == self.form.source)
-        sums = purchase_sums(self.form.currency, new).c
-        self.session.execute(
-            update(Customer)
-            .where(Customer.id == sums.customer_id)
-            .values(
-                purchase_count=Customer.purchase_count + sums.sales,
-                spent=Customer.spent + sums.spent,
-                first_purchased_at=_first(Customer.first_purchased_at, sums.first_at),
-                last_purchased_at=_last(Customer.last_purchased_at, sums.last_at),
-                last_purchased_on=_last(Customer.last_purchased_on, sums.last_on),
-                changed_at=self.now,
-            )
-            .execution_options(synchronize_session=False)
-        )
+        values = {
+            "last_id": last_id,
+            "of_source": self.form.source,
+            "own_currency": self.form.currency,
+            "at": self.now,
+        }
+        with small_sorts(self.connection) if added > BATCH else nullcontext():
+            self.connection.execute(ADD_UP, values)
 
     def _correct(self) -> int:
         """Correct purchases that are known and changed; gives how many."""
-        filled = (*_FILLED, *self.form.optional)
+        filled = (*FILLED, *self.form.optional)
         same = (Purchase.source == self.form.source) & (Purchase.external_id == self._final_id())
         columns = {name: getattr(Purchase, name) for name in filled}
         differs = or_(
@@ -244,12 +208,18 @@ class Taking:
             )
             .where(differs)
         )
+        with staged(self.connection, staging.corrected):
+            count = self._count(
+                insert(staging.corrected).from_select(["purchase_id", "customer_id"], changed)
+            )
+            if count:
+                self._write_corrections(same)
+        return count
+
+    def _write_corrections(self, same: ColumnElement[bool]) -> None:
+        """Write what changed, and count anew whose purchases they were and are."""
+        filled = (*FILLED, *self.form.optional)
         corrected = staging.corrected.c
-        count = self._count(
-            insert(staging.corrected).from_select(["purchase_id", "customer_id"], changed)
-        )
-        if not count:
-            return 0
         self.session.execute(
             update(Purchase)
             .where(
@@ -274,12 +244,3 @@ class Taking:
             .values(changed_at=self.now)
             .execution_options(synchronize_session=False)
         )
-        return count
-
-
-def _first(mine: Any, theirs: Any) -> ColumnElement[Any]:
-    return case((mine.is_(None) | (theirs < mine), theirs), else_=mine)
-
-
-def _last(mine: Any, theirs: Any) -> ColumnElement[Any]:
-    return case((mine.is_(None) | (theirs > mine), theirs), else_=mine)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, exists, select
+from sqlalchemy import ColumnElement, Connection, String, bindparam, exists, select
 
 from winback.database.tables import RejectedRow, SourceCustomer
 from winback.sources.protocol import BadRow, Mark, Row
@@ -75,8 +75,7 @@ class Waiting:
 
 def any_waiting(connection: Connection, source: str) -> bool:
     """Say whether purchases wait whose customers are known by now."""
-    found = select(RejectedRow.id).where(waiting_condition(source), _came(source))
-    return connection.execute(found.limit(1)).first() is not None
+    return connection.execute(_ANY_WAITING, {"of_source": source}).first() is not None
 
 
 def as_written(row: Any) -> dict[str, str]:
@@ -94,10 +93,16 @@ def as_written(row: Any) -> dict[str, str]:
     return values | {name: value for name, value in extra.items() if value is not None}
 
 
-def _came(source: str) -> ColumnElement[bool]:
+def _came(source: str | ColumnElement[str]) -> ColumnElement[bool]:
     return exists(
         select(SourceCustomer.id).where(
             SourceCustomer.source == source,
             SourceCustomer.external_id == RejectedRow.waits_for,
         )
     )
+
+
+_SOURCE: Final = bindparam("of_source", type_=String())
+_ANY_WAITING: Final = (
+    select(RejectedRow.id).where(waiting_condition(_SOURCE), _came(_SOURCE)).limit(1)
+)
