@@ -19,9 +19,9 @@ from tests.left_out import SPECS_VARIABLE
 from tests.providers.examples import ACCOUNT, API_KEY, CLOCK, TOKEN, mail, text
 from tests.providers.prism import running_prism, unpacked
 from winback.errors import CallbackRejected
-from winback.providers.incoming import verify_twilio
 from winback.providers.outgoing import Accepted, Refused
 from winback.providers.sendgrid import SendGridSender, build_mail
+from winback.providers.signatures import verify_twilio
 from winback.providers.twilio import TwilioSender
 
 SPECS = Path(os.environ[SPECS_VARIABLE])

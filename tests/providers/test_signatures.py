@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from twilio.request_validator import RequestValidator
 
 from winback.errors import CallbackRejected, ProviderConfigError
-from winback.providers.incoming import verify_sendgrid, verify_twilio
-from winback.providers.signatures import sign_twilio
+from winback.providers.signatures import sign_twilio, verify_sendgrid, verify_twilio
 
 # From the public test suite of sendgrid/sendgrid-python, test/unit/test_eventwebhook.py (MIT).
 VECTOR: dict[str, Any] = json.loads(

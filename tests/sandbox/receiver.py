@@ -15,9 +15,8 @@ from winback.providers.incoming import (
     split_sendgrid_inbound,
     split_twilio_inbound,
     split_twilio_status,
-    verify_sendgrid,
-    verify_twilio,
 )
+from winback.providers.signatures import verify_sendgrid, verify_twilio
 from winback.sandbox.credentials import Credentials
 
 PUBLIC_URL: Final = "https://win.example.com"

@@ -11,8 +11,6 @@ from functools import lru_cache
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
-import holidays
-
 from winback.clock import day_start
 from winback.settings import WEEKDAYS, CustomHours, Hours
 
@@ -174,6 +172,8 @@ def is_holiday(day: date, place: Place) -> bool:
 
 @lru_cache(maxsize=64)
 def _holidays_of(place: Place, year: int) -> frozenset[date]:
+    import holidays  # noqa: PLC0415 - the calendars of all countries, for runs that ask for one
+
     try:
         found = holidays.country_holidays(place.country, subdiv=place.region, years=year)
     except NotImplementedError:

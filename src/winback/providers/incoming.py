@@ -1,7 +1,8 @@
 """What providers report: verified raw, split into single records to store, and read later.
 
-The order is fixed: ``verify`` on the raw body, ``split`` for storing under a unique key, and after
-the commit ``read_event``, so that a mistake in reading loses nothing (FACTS.md DS-13).
+The order is fixed: ``verify`` of ``signatures.py`` on the raw body, ``split`` for storing under a
+unique key, and after the commit ``read_event``, so that a mistake in reading loses nothing
+(FACTS.md DS-13).
 """
 
 from collections.abc import Callable, Mapping
@@ -10,7 +11,6 @@ from typing import Any
 
 from winback.providers import sendgrid_events, sendgrid_replies, twilio_events
 from winback.providers.events import ProviderEvent, RawEvent, message_id_prefixes
-from winback.providers.signatures import verify_sendgrid, verify_twilio
 
 __all__ = [
     "Origin",
@@ -22,8 +22,6 @@ __all__ = [
     "split_sendgrid_inbound",
     "split_twilio_inbound",
     "split_twilio_status",
-    "verify_sendgrid",
-    "verify_twilio",
 ]
 
 

@@ -18,9 +18,8 @@ from winback.providers.incoming import (
     split_sendgrid_inbound,
     split_twilio_inbound,
     split_twilio_status,
-    verify_sendgrid,
-    verify_twilio,
 )
+from winback.providers.signatures import verify_sendgrid, verify_twilio
 from winback.responses.storing import store_events
 from winback.web.serving import Served, Serving, read_body
 
