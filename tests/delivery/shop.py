@@ -1,7 +1,7 @@
 """A shop for the tests of the send path: a business on two databases, customers on their way."""
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -129,10 +129,21 @@ class Shop:
         self.clock.set_to(self.now)
         return asyncio.run(self.sending(self.clock, *channels))
 
-    def send_in_time(self, *channels: Channel) -> SendCounts:
-        """Run the send path once in a virtual time that begins at the shop's instant."""
+    def send_in_time(self, look: Callable[[float], None] | None = None) -> SendCounts:
+        """Run the send path once in a virtual time that begins at the shop's instant.
+
+        ``look`` is called after each second, with the seconds that went by.
+        """
         loop = VirtualLoop()
-        return run_virtually(loop, self.sending(LoopClock(self.now, loop), *channels))
+
+        async def watched() -> SendCounts:
+            sending = asyncio.ensure_future(self.sending(LoopClock(self.now, loop)))
+            while not (await asyncio.wait([sending], timeout=1.0))[0]:
+                if look is not None:
+                    look(loop.time())
+            return sending.result()
+
+        return run_virtually(loop, watched())
 
     def sending(self, clock: Clock, *channels: Channel) -> Coroutine[Any, Any, SendCounts]:
         """Give the send path, to be run."""

@@ -146,17 +146,30 @@ def claimed(shop: Shop) -> tuple[Desk, Claimed]:
     return desk, found.claimed[0]
 
 
-async def test_no_call_is_made_after_the_lease_is_over(
+async def test_no_call_is_made_after_the_lease_is_lost(
     shop: Shop, claimed: tuple[Desk, Claimed]
 ) -> None:
     """Right before the call the last written beat must be less than a minute old (DS-10)."""
     desk, one = claimed
-    shop.clock.set_to(shop.now + LEASE)
+    others_take_over(shop)
 
     called = await desk.call(one)
 
     assert called.result == NotCalled("the worker stood still too long to call")
     assert shop.mail.sent == []
+
+
+async def test_who_stood_still_unnoticed_beats_and_goes_on(
+    shop: Shop, claimed: tuple[Desk, Claimed]
+) -> None:
+    """A laptop that slept need not give back what nobody has taken from it."""
+    desk, one = claimed
+    shop.clock.set_to(shop.now + LEASE)
+
+    called = await desk.call(one)
+
+    assert isinstance(called.result, Accepted)
+    assert desk.lease.holds(shop.now + 2 * LEASE - timedelta(seconds=1))
 
 
 async def test_our_switch_is_seen_before_the_call(

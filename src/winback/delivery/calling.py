@@ -8,8 +8,9 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from math import ceil
 from typing import Final
 
 from sqlalchemy.orm import Session
@@ -24,7 +25,15 @@ from winback.delivery.recording import PAUSE, Called, NotCalled, back_off
 from winback.delivery.run import Run
 from winback.enrollment.pausing import Pauses, standing_pauses
 from winback.errors import TemplateError
-from winback.providers.outgoing import Busy, Refused, Result, Sender, Unclear
+from winback.providers.outgoing import (
+    Busy,
+    Outgoing,
+    OutgoingText,
+    Refused,
+    Result,
+    Sender,
+    Unclear,
+)
 from winback.states import Channel
 
 _log = logging.getLogger(__name__)
@@ -77,11 +86,20 @@ class Desk:
         settings = self.run.business.settings
         return pace_of(settings.policies, channel, settings.mode)
 
+    def holds(self, now: datetime) -> bool:
+        """Say whether this worker may claim and call; where it stood still, one beat tells.
+
+        Raises SQLAlchemyError where the database cannot be asked.
+        """
+        if not self.lease.holds(now) and not self.lease.is_lost:
+            self.lease.renew(self.run.business.engine, self.clock)
+        return self.lease.holds(now)
+
     async def call(self, claimed: Claimed) -> Called:
         """Make the call of a claimed message, unless something has stopped it since."""
         try:
             words = write(self.run, claimed)
-            await self._wait_for_turn(claimed.channel, words)
+            waited = await self._wait_for_turn(claimed.channel, words)
             stopped = self._stopped(claimed)
         except TemplateError as broken:
             return Called(claimed, Refused("template", str(broken), "message"))
@@ -91,7 +109,8 @@ class Desk:
             return Called(claimed, stopped)
         self.called.add(claimed.message_id)
         try:
-            result: Result = await self.senders[claimed.channel].send(words.outgoing)
+            outgoing = _shortened(words.outgoing, waited) if waited else words.outgoing
+            result: Result = await self.senders[claimed.channel].send(outgoing)
         except Exception as broken:  # noqa: BLE001 - the edge of the send loop
             # One message must not stop the batch, and nobody knows whether this one went.
             result = Unclear(_told(claimed, "the sender failed", broken))
@@ -112,7 +131,7 @@ class Desk:
     def _stopped(self, claimed: Claimed) -> Result | NotCalled | None:
         """Say why nobody is called for a message; None where it may go."""
         now = self.clock.now()
-        if not self.lease.holds(now):
+        if not self.holds(now):
             return NotCalled("the worker stood still too long to call")
         hold = self.resting.get(claimed.channel)
         if hold is not None:
@@ -124,11 +143,15 @@ class Desk:
         why = self._pauses.stops(claimed.campaign, claimed.channel)
         return None if why is None else NotCalled(f"paused: {why}")
 
-    async def _wait_for_turn(self, channel: Channel, words: Words) -> None:
-        """Wait until the pace of the channel, which all workers share, lets a message through."""
+    async def _wait_for_turn(self, channel: Channel, words: Words) -> float:
+        """Wait until the pace of the channel, which all workers share, lets a message through.
+
+        Gives the seconds that this took.
+        """
         per_second = self.pace(channel)
         if per_second is None or channel in self.resting:
-            return
+            return 0
+        began_at = self.clock.now()
         starts_at = self._turn(channel, words.segments or 1, per_second)
         self.in_line[channel] += 1
         try:
@@ -136,6 +159,7 @@ class Desk:
         finally:
             self.in_line[channel] -= 1
             self.wake.set()
+        return (self.clock.now() - began_at).total_seconds()
 
     def _turn(self, channel: Channel, amount: int, per_second: float) -> datetime:
         """Take what a message needs out of our share, with a new one where that is used up."""
@@ -151,6 +175,17 @@ class Desk:
         share.left -= amount
         share.starts_at += timedelta(seconds=amount / per_second)
         return starts_at
+
+
+def _shortened(outgoing: Outgoing, waited: float) -> Outgoing:
+    """Take the wait off a text's validity: it ends with the hours, not so long after the call.
+
+    FACTS.md TW-4.
+    """
+    if not isinstance(outgoing, OutgoingText):
+        return outgoing
+    left = outgoing.valid_for_seconds - ceil(waited)
+    return replace(outgoing, valid_for_seconds=max(1, left))
 
 
 def _told(claimed: Claimed, what: str, broken: Exception) -> str:

@@ -155,7 +155,7 @@ class _Outbox:
                 if self._must_record():
                     await self._record()
                 if self.calls:
-                    await self._wait()
+                    await self.desk.wake.wait()
             await self._record()
         except BaseException:
             await self._give_up()
@@ -201,9 +201,8 @@ class _Outbox:
         desk = self.desk
         engine = desk.run.business.engine
         self._go_on()
-        if not desk.lease.holds(desk.clock.now()):
-            # Stopped for a while, and perhaps not missed: one beat tells.
-            desk.lease.renew(engine, desk.clock)
+        if not desk.holds(desk.clock.now()):
+            raise LeaseLost(desk.lease.worker_id)
         with Session(engine) as session, committing(session.begin(), "send.claim"):
             claims = claim(
                 session,
@@ -237,18 +236,11 @@ class _Outbox:
         self.desk.watch(called)
         self.ended.append(called)
         if self.record_at is None:
-            self.record_at = asyncio.get_running_loop().time() + _RECORD_AFTER
+            loop = asyncio.get_running_loop()
+            self.record_at = loop.time() + _RECORD_AFTER
+            loop.call_at(self.record_at, self.desk.wake.set)
         if len(self.ended) >= _RECORD_AT or not self.calls or self._room(stream):
             self.desk.wake.set()
-
-    async def _wait(self) -> None:
-        loop = asyncio.get_running_loop()
-        timer = loop.call_at(self.record_at, self.desk.wake.set) if self.record_at else None
-        try:
-            await self.desk.wake.wait()
-        finally:
-            if timer is not None:
-                timer.cancel()
 
     def _must_record(self) -> bool:
         if self.record_at is None:
