@@ -10,6 +10,7 @@ from sqlalchemy import Engine, func, select, update
 from sqlalchemy.orm import Session
 
 from tests.enrollment.shop import (
+    LONDON,
     SETTINGS,
     add_consent,
     add_customer,
@@ -30,6 +31,7 @@ from winback.database.tables import (
 from winback.enrollment.detecting import DetectCounts, detect
 from winback.enrollment.machine import EnrollmentEvent
 from winback.enrollment.moving import move
+from winback.enrollment.pausing import OPERATOR, PauseScope, pause, resume
 from winback.states import Arm, Channel, EnrollmentState, PurchaseKind, SuppressionReason
 
 LAPSED = date(2025, 9, 2)
@@ -371,3 +373,21 @@ def test_an_enrollment_keeps_its_value_and_first_steps_ask_it(
         ("high", "card", TODAY),
         ("normal", "mail", TODAY + timedelta(days=3)),
     }
+
+
+@pytest.mark.parametrize(
+    ("scope", "name"), [(PauseScope.ALL, ""), (PauseScope.CAMPAIGN, "six-month")]
+)
+def test_nobody_enters_a_campaign_that_stands_still(
+    engine: Engine, session: Session, now: datetime, scope: PauseScope, name: str
+) -> None:
+    """Nobody could write to them, and they would be measured; they enter when it goes on."""
+    add_customer(session, [LAPSED])
+    pause(session, scope, name, by=OPERATOR, why="stocktaking", now=now)
+    session.commit()
+
+    assert _detect(engine, now) == DetectCounts()
+
+    resume(session, scope, name, now=now, zone=LONDON)
+    session.commit()
+    assert _detect(engine, now + timedelta(hours=1)) == DetectCounts(enrolled=1)

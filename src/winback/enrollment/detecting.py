@@ -21,6 +21,7 @@ from winback.campaign.versions import keep_version
 from winback.enrollment.eligibility import Judged, judge
 from winback.enrollment.entering import Candidate, enroll, one_at_a_time, room_today
 from winback.enrollment.finding import Look, read_mark, set_mark, to_judge
+from winback.enrollment.pausing import standing_pauses
 from winback.enrollment.turns import next_turns, settle
 from winback.enrollment.value import ranks_of, set_threshold, spends_of
 from winback.failpoints import committing
@@ -99,6 +100,9 @@ def _enroll_in_turn(engine: Engine, look: Look) -> DetectCounts:
     before: Sequence[int] = ()
     while True:
         with Session(engine) as session, committing(session.begin(), "detect.enroll"):
+            if standing_pauses(session).stops_campaign(look.campaign.campaign) is not None:
+                # Whoever entered now could not be written to, and would be measured all the same.
+                return counts
             room = room_today(session, look.campaign, settings=look.settings, now=look.now)
             coming = next_turns(session, look, min(room, _AT_ONCE)) if room > 0 else ()
             if coming == before:
