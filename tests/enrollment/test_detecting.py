@@ -378,7 +378,7 @@ def test_an_enrollment_keeps_its_value_and_first_steps_ask_it(
 @pytest.mark.parametrize(
     ("scope", "name"), [(PauseScope.ALL, ""), (PauseScope.CAMPAIGN, "six-month")]
 )
-def test_nobody_enters_a_campaign_that_stands_still(
+def test_nobody_enters_a_campaign_that_stands_still(  # noqa: PLR0917 - fixtures and the row
     engine: Engine, session: Session, now: datetime, scope: PauseScope, name: str
 ) -> None:
     """Nobody could write to them, and they would be measured; they enter when it goes on."""
