@@ -30,6 +30,7 @@ from winback.day import Counts, Day
 from winback.environment import find_home
 from winback.house import open_day
 from winback.logs import redact_logs
+from winback.outcomes.account import build_account
 from winback.outcomes.artifacts import artifact_pages
 from winback.outcomes.report import build_report
 from winback.settings import load_settings
@@ -43,6 +44,7 @@ logging.getLogger("prefect").propagate = False
 # Prefect sends what is logged to its server: the net stands there too (FACTS.md SEC-22).
 redact_logs("prefect", "prefect.flow_runs", "prefect.task_runs")
 
+_ACCOUNT_DAYS = 7
 _present: ContextVar[Day | None] = ContextVar("winback_day", default=None)
 
 SECRET_BLOCKS = {
@@ -143,10 +145,11 @@ async def publish_counts(stage: Stage, counts: Counts) -> None:
 
 
 async def publish_day(day: Day, done: dict[str, Counts]) -> None:
-    """Leave the day's artifacts: what the run did, the funnel, the lift, what needs a person."""
+    """Leave the day's artifacts: run, funnel, lift, account, and what needs a person."""
     with Session(day.business.engine) as session:
         report = build_report(session, day.business, now=day.now)
-    pages = artifact_pages(report, done, web_url=day.business.settings.base_url)
+        account = build_account(session, day.business, now=day.now, days=_ACCOUNT_DAYS)
+    pages = artifact_pages(report, done, account, web_url=day.business.settings.base_url)
     await asyncio.gather(
         *(
             acreate_markdown_artifact(key=page.key, markdown=page.text, description=page.title)

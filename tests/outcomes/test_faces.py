@@ -38,6 +38,7 @@ def test_status_lists_every_state_as_json(app: typer.Typer) -> None:
     assert status["enrollments"] == {state.value: 0 for state in EnrollmentState}
     assert status["messages"] == {state.value: 0 for state in MessageState}
     assert {"vouchers", "cases", "events"} <= status.keys()
+    assert status["unknown"] == []
 
 
 def test_status_is_readable(app: typer.Typer) -> None:
@@ -56,6 +57,16 @@ def test_report_has_three_faces(app: typer.Typer, tmp_path: Path) -> None:
     assert "too early to say" in sentence
     assert sentence in shown
     assert "Too early to say" in page.read_text(encoding="utf-8")
+
+
+def test_the_account_has_two_faces(app: typer.Typer) -> None:
+    """By day for a person, by hour and with every id as JSON; empty days are zeros."""
+    found = json.loads(run(app, "report", "--account", "--days", "2", "--json"))
+
+    assert [one["channel"] for one in found["days"]] == ["email", "sms"] * 2
+    assert {one["accepted"] for one in found["days"]} == {0}
+    assert {"as_of", "time_zone"} <= found.keys()
+    assert "What was handed over, by day" in run(app, "report", "--account")
 
 
 def test_an_unknown_campaign_is_a_clear_error(app: typer.Typer) -> None:

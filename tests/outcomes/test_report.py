@@ -236,7 +236,7 @@ def test_what_needs_a_person_is_listed(business: Business, world: World) -> None
 
     assert {need.what for need in report.needs_a_person} == {
         "cases",
-        "unconfirmed",
+        "unknown",
         "dead_events",
         "channel_paused",
         "rejected_rows",

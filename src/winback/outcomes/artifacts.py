@@ -6,9 +6,19 @@ Pages carry days, steps, ids and counts, never a person.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from winback.outcomes.account import Account
 from winback.outcomes.figures import CampaignReport, Effect, FunnelRow, Report
 
 _FUNNEL = ("sent", "delivered", "clicked", "replied", "bounced", "unconfirmed", "skipped")
+
+_ACCOUNT = ("accepted", "processed", "delivered", "bounced", "failed", "waiting", "refused")
+_GAPS = {
+    "in_doubt": "whether it was accepted",
+    "unheard": "any word since a day",
+    "unfinished": "how it ended, since three days",
+}
+_SHOWN = 50
+"""Ids that a page names of one gap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +31,16 @@ class ArtifactPage:
 
 
 def artifact_pages(
-    report: Report, done: Mapping[str, Mapping[str, int]], *, web_url: str
+    report: Report, done: Mapping[str, Mapping[str, int]], account: Account, *, web_url: str
 ) -> tuple[ArtifactPage, ...]:
-    """Give what the run did, the funnel, the lift and what needs a person."""
+    """Give what the run did, the funnel, the lift, the account and what needs a person."""
     return (
         ArtifactPage("winback-run", f"What the run of {report.on} did", _run(report, done)),
         ArtifactPage("winback-funnel", f"The funnel up to {report.on}", _funnel(report)),
         ArtifactPage("winback-lift", f"What winback earned up to {report.on}", _lift(report)),
+        ArtifactPage(
+            "winback-account", f"What the providers took up to {report.on}", _account(account)
+        ),
         ArtifactPage(
             "winback-needs-a-person",
             f"What needs a person on {report.on}",
@@ -107,6 +120,40 @@ def _arm_rows(label: str, effect: Effect) -> Iterator[Sequence[str]]:
             f"{arm.converted / arm.assigned:.1%}" if arm.assigned else "",
             f"{arm.revenue_per_assigned:,.2f}",
         )
+
+
+def _account(account: Account) -> str:
+    columns = ("day", "channel", *_ACCOUNT, "unknown")
+    rows = (
+        (
+            str(one.day),
+            one.channel.value,
+            *(f"{getattr(one.tally, name):,}" for name in (*_ACCOUNT, "unknown")),
+        )
+        for one in account.days
+    )
+    parts = ["# What the providers took, by day\n", _table(columns, rows), *_gaps(account)]
+    return "\n".join(parts) + "\n"
+
+
+def _gaps(account: Account) -> Iterator[str]:
+    rows = [
+        (str(one.day), one.channel.value, _GAPS[what], f"{len(ids):,}", _first(ids))
+        for one in account.days
+        for what, ids in one.gaps.by_kind().items()
+        if ids
+    ]
+    if not rows:
+        yield "No gaps: of all that was accepted a day ago the providers reported something.\n"
+        return
+    yield "## Gaps\n"
+    yield _table(("day", "channel", "what is missing", "messages", "ids"), rows)
+    yield "All ids: `winback report --account --json`.\n"
+
+
+def _first(ids: Sequence[int]) -> str:
+    shown = ", ".join(map(str, ids[:_SHOWN]))
+    return shown if len(ids) <= _SHOWN else f"{shown}, ..."
 
 
 def _needs(report: Report, web_url: str) -> str:

@@ -1,8 +1,8 @@
 """What waits for a person, each with one sentence that says what to do about it."""
 
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
@@ -10,9 +10,18 @@ from sqlalchemy.orm import Session
 from winback.business import Business
 from winback.database.tables import Case, ChannelPause, Event, Message, RejectedRow
 from winback.messages.compiling import failing_edits
+from winback.outcomes.account import UNFINISHED_AFTER
 from winback.outcomes.figures import Need
+from winback.outcomes.unknown import Unknown, read_unknown
 from winback.states import CaseKind, CaseState, EventState, MessageState, Mode
 from winback.vouchers.stock import LOW_SHARE, StockLine
+
+_DOUBTED_FOR: Final = timedelta(hours=25)
+"""After this the last look of a doubt is over (FACTS.md DS-6)."""
+_LATE: Final = timedelta(hours=1)
+"""A look that is late by more comes from a channel that nobody can be asked about."""
+_SHOWN: Final = 10
+"""Ids that one sentence names; winback status lists all."""
 
 
 def find_needs(
@@ -27,14 +36,13 @@ def find_needs(
             select(func.count(), func.min(Case.opened_at)).where(Case.state != CaseState.CLOSED),
             "{n} {people} for an answer, a call or a repair; see: winback desk",
         ),
+        *doubt_needs(read_unknown(session), now=now),
         *_counted(
             session,
-            "unconfirmed",
-            select(func.count(), func.min(Message.claimed_at)).where(
-                Message.state == MessageState.UNCONFIRMED
-            ),
-            "{n} {messages} in doubt: sent perhaps; winback waits for evidence and never "
-            "sends them again",
+            "unfinished",
+            _unfinished(now),
+            "{n} {accepted} more than three days ago, and nothing final was heard: unknown, not "
+            "delivered; see: winback report --account",
         ),
         *_counted(
             session,
@@ -62,7 +70,7 @@ def open_cases(session: Session) -> dict[str, int]:
 
 _WORDS = {
     "people": ("customer waits", "customers wait"),
-    "messages": ("message is", "messages are"),
+    "accepted": ("message was accepted", "messages were accepted"),
     "events": ("event", "events"),
     "rows": ("row", "rows"),
 }
@@ -74,6 +82,59 @@ def _counted(session: Session, what: str, query: Select[Any], says: str) -> tupl
         return ()
     words = {name: forms[number != 1] for name, forms in _WORDS.items()}
     return (Need(what, number, says.format(n=f"{number:,}", **words), since),)
+
+
+def doubt_needs(unknown: Sequence[Unknown], *, now: datetime) -> tuple[Need, ...]:
+    """Tell apart what evidence is still looked for from what only a person can settle."""
+    left: list[Unknown] = []
+    waiting: list[Unknown] = []
+    for one in unknown:
+        (left if _is_left_to_a_person(one, now) else waiting).append(one)
+    needs = []
+    if left:
+        are = "message stays" if len(left) == 1 else "messages stay"
+        needs.append(
+            Need(
+                "unknown",
+                len(left),
+                f"{len(left):,} {are} unknown ({_ids(left)}): look in the provider's console, "
+                "then run: winback settle MESSAGE --accepted or --not-sent",
+                left[0].since,
+            )
+        )
+    if waiting:
+        are = "message is" if len(waiting) == 1 else "messages are"
+        needs.append(
+            Need(
+                "unconfirmed",
+                len(waiting),
+                f"{len(waiting):,} {are} in doubt: sent perhaps; winback looks for evidence "
+                "and never sends them again",
+                waiting[0].since,
+            )
+        )
+    return tuple(needs)
+
+
+def _is_left_to_a_person(one: Unknown, now: datetime) -> bool:
+    """Say whether nobody will look any more: after the last look, or where nobody can be asked."""
+    is_over = one.since is None or one.since <= now - _DOUBTED_FOR
+    is_looked_for = one.looks_again_at is not None and one.looks_again_at > now - _LATE
+    return is_over and not is_looked_for
+
+
+def _ids(unknown: Sequence[Unknown]) -> str:
+    shown = ", ".join(str(one.id) for one in unknown[:_SHOWN])
+    return shown if len(unknown) <= _SHOWN else f"{shown}, and others"
+
+
+def _unfinished(now: datetime) -> Select[Any]:
+    return select(func.count(), func.min(Message.accepted_at)).where(
+        Message.state == MessageState.ACCEPTED,
+        Message.accepted_at <= now - UNFINISHED_AFTER,
+        # By the index of what is due: what is long past is in the account of its day alone.
+        Message.due_at > now - timedelta(days=14),
+    )
 
 
 def _paused(session: Session, now: datetime) -> tuple[Need, ...]:

@@ -11,6 +11,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from winback.business import Business
 from winback.database.tables import Case, Enrollment, Event, Message, StageRun, Voucher
 from winback.outcomes.needs import find_needs
+from winback.outcomes.unknown import read_unknown
 from winback.states import (
     CaseState,
     EnrollmentState,
@@ -29,7 +30,7 @@ def read_status(session: Session, business: Business, *, now: datetime) -> dict[
     ``oldest`` names what has been unresolved the longest, None where nothing is; ``runs`` the
     last run of each stage with the kind of its error, None where it never ran;
     ``needs_a_person`` what waits for one, a template edit that cannot go live, a paused channel
-    and codes to export among it.
+    and codes to export among it; ``unknown`` every message in doubt.
     """
     must_be_exported = business.settings.mode is not Mode.SANDBOX
     lines = stock(session, business.campaigns, now=now, must_be_exported=must_be_exported)
@@ -58,6 +59,7 @@ def read_status(session: Session, business: Business, *, now: datetime) -> dict[
                 select(func.min(Event.received_at)).where(Event.state == EventState.DEAD)
             ),
         },
+        "unknown": [one.plain() for one in read_unknown(session)],
         "runs": {stage.value: _last_run(session, stage) for stage in Stage},
         "needs_a_person": [asdict(need) for need in find_needs(session, business, lines, now=now)],
     }
