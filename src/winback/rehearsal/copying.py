@@ -31,22 +31,32 @@ from winback.clock import day_start, local_date
 from winback.customers.sums import recompute_sums
 from winback.database.copying import copy_rows
 from winback.database.tables import (
+    Alert,
     CampaignVersion,
+    Case,
     ChannelDay,
     ChannelPause,
     Consent,
     ContactPoint,
     Customer,
+    Decision,
     Detection,
     Enrollment,
     Event,
     Installation,
+    Link,
     Message,
+    Move,
+    Outcome,
+    Pace,
     Pause,
     Purchase,
     Refusal,
+    RejectedRow,
     Response,
+    SourceCustomer,
     SourceWatermark,
+    StageRun,
     StepPassage,
     Suppression,
     Table,
@@ -62,6 +72,7 @@ from winback.rehearsal.people import UNSETTLED, chunks, people_of
 from winback.states import (
     Arm,
     EnrollmentState,
+    EventKind,
     EventState,
     MessageState,
     VoucherState,
@@ -69,6 +80,9 @@ from winback.states import (
 
 _LOOKED_BACK: Final = timedelta(days=8)
 """What caps look back on, and a day more."""
+
+_RATED: Final = timedelta(hours=25)
+"""What rates of bounces and complaints look back on, and an hour more."""
 
 _SPEND_MONTHS: Final = 25
 """What values look back on, and a month more."""
@@ -87,6 +101,21 @@ _BY_CUSTOMER: Final[Sequence[type[ContactPoint | Refusal | Waiting]]] = (
     Refusal,
     Waiting,
 )
+LEFT_OUT: Final[Mapping[type[Table], str]] = {
+    SourceCustomer: "nothing is pulled; ids are read from the business's own database",
+    RejectedRow: "nothing is pulled",
+    Move: "a history, read by nobody who decides",
+    Decision: "the same; what the rehearsal decides stands alone",
+    Link: "nobody clicks",
+    Case: "an associate's; a step that opened one has its passage",
+    Outcome: "nothing is measured",
+    Worker: "machines that send for real; what they are sending counts as accepted",
+    Pace: "nobody waits",
+    Alert: "nobody is told",
+    StageRun: "a history",
+}
+"""Tables of which nothing is copied, and why."""
+
 _NOT_COPIED: Final = ("context",)
 """What a message was rendered from: large, and asked by nobody any more."""
 
@@ -150,21 +179,31 @@ def _copy_stocks(source: Connection, target: Connection, campaigns: Sequence[Cam
 
 
 def _copy_today(source: Connection, target: Connection, business: Business, now: datetime) -> None:
-    """Copy what is counted over everyone: today's enrollments and claims; and waiting events."""
+    """Copy what is counted over everyone: enrollments, claims, bounces, complaints; and events."""
     today = local_date(now, business.zone)
-    copy_rows(source, target, table_of(Enrollment), Enrollment.enrolled_on >= today)
+    since = min(day_start(today, business.zone), now - _RATED)
     has_counters = target.scalar(select(func.count()).select_from(ChannelDay))
+    # Where no counters were ever kept, they are made from the claims of all days.
+    counted = Message.claimed_at >= since if has_counters else Message.claimed_at.is_not(None)
+    copy_rows(source, target, table_of(Message), counted, without=_NOT_COPIED)
+    of_claims = select(Message.enrollment_id).where(Message.claimed_at >= since)
     copy_rows(
         source,
         target,
-        table_of(Message),
-        # Where no counters were ever kept, they are made from the claims of all days.
-        Message.claimed_at >= day_start(today, business.zone)
-        if has_counters
-        else Message.claimed_at.is_not(None),
-        without=_NOT_COPIED,
+        table_of(Enrollment),
+        or_(Enrollment.enrolled_on >= today, Enrollment.id.in_(of_claims)),
     )
-    copy_rows(source, target, table_of(Event), Event.state == EventState.RECEIVED)
+    written_to = select(Message.contact_point_id).where(Message.claimed_at >= since)
+    copy_rows(source, target, table_of(ContactPoint), ContactPoint.id.in_(written_to))
+    copy_rows(
+        source,
+        target,
+        table_of(Event),
+        or_(
+            Event.state == EventState.RECEIVED,
+            and_(Event.kind == EventKind.COMPLAINED, Event.received_at >= since),
+        ),
+    )
 
 
 def _copy_people(
