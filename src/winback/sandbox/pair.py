@@ -83,7 +83,7 @@ class Pair:
 
     async def close(self) -> None:
         """Stop serving and close everything."""
-        self._reporter.follow(None)
+        await self._reporter.close()
         await self._courier.close()
         if self._wire is not None:
             self._wire.close()

@@ -32,32 +32,40 @@ class Reporter:
         self._numbers = count()
         self._last_mail = self._last_text = 0
         self._on_the_way = 0
+        self._reports: SelfReports | None = None
         self._task: asyncio.Task[None] | None = None
 
     @property
     def waiting(self) -> int:
         """How many reports have yet to be written or posted for the first time."""
         behind = 0
-        if self._task is not None:
+        if self._reports is not None:
             behind = self._record.count_untold(self._last_mail, self._last_text)
         return len(self._due) + self._on_the_way + behind
 
     def follow(self, reports: SelfReports | None) -> None:
-        """Report like that from now on, or no more; what is due already still is."""
-        if self._task is not None:
-            self._task.cancel()
-            self._task = None
-        if reports is not None:
-            self._kept.set()
+        """Report like that from now on, or no more; what is due already is told in any case."""
+        self._reports = reports
+        # A round that runs is not cut off: a status that is on its way would be lost.
+        self._kept.set()
+        if reports is not None and (self._task is None or self._task.done()):
             self._task = asyncio.get_running_loop().create_task(self._run(reports))
 
+    async def close(self) -> None:
+        """Report no more, whatever is due."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
     async def _run(self, reports: SelfReports) -> None:
-        while True:
+        while self._reports is not None or self._due:
             if not self._due and not self._teller.waiting:
                 await self._kept.wait()
             self._kept.clear()
+            reports = self._reports or reports
             await asyncio.sleep(reports.every_seconds)
-            self._collect(reports.delay_seconds)
+            if self._reports is not None:
+                self._collect(reports.delay_seconds)
             await self._tell(self._taken_out())
 
     def _collect(self, delay_seconds: float) -> None:
