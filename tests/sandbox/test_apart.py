@@ -217,6 +217,16 @@ def test_they_start_with_faults(tmp_path: Path, *, is_file: bool) -> None:
         assert post_mail(told) == 202
 
 
+def test_orders_to_nobody_are_a_clear_failure(tmp_path: Path) -> None:
+    """Who ended the stand-ins is told that they are gone, each time, and nothing hangs."""
+    with stand_ins_apart(tmp_path / "sandbox.db") as stand:
+        pass
+
+    for _ in range(2):
+        with pytest.raises(WinbackError, match="do not answer"):
+            stand.processor_seconds()
+
+
 def test_a_start_that_fails_is_said(tmp_path: Path) -> None:
     """A port that is taken, a folder that cannot be written: one sentence, not a hanging test."""
     (tmp_path / "file").write_text("", encoding="utf-8")

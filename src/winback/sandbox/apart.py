@@ -65,12 +65,16 @@ class Child:
         self._stop()
 
     def ask(self, order: Order) -> float:
-        """Have an order obeyed."""
-        headers = {"Authorization": f"Bearer {self._token}"}
-        with self._lock:
-            self._connection.request("POST", ORDERS_PATH, write_order(order), headers)
-            response = self._connection.getresponse()
-            told = json.loads(response.read())
+        """Have an order obeyed; raises WinbackError when nobody is there to obey it."""
+        headers, body = {"Authorization": f"Bearer {self._token}"}, write_order(order)
+        try:
+            with self._lock:
+                self._connection.request("POST", ORDERS_PATH, body, headers)
+                response = self._connection.getresponse()
+                told = json.loads(response.read())
+        except (OSError, http.client.HTTPException) as lost:
+            self._connection.close()
+            raise WinbackError("the stand-ins do not answer any more") from lost
         if response.status != HTTPStatus.OK:
             raise ValueError(told["error"])
         return float(told["answer"])
