@@ -96,7 +96,7 @@ def _environment() -> Environment:
     )
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Shop:
     """The business, its two providers, and an instant that the test moves."""
 
