@@ -59,8 +59,9 @@ def read_text(path: Path, shown_as: str) -> str:
 def parse_yaml(text: str, shown_as: str) -> tuple[Any, dict[Place, int]]:
     """Give what a text says as ``read_yaml`` does; raises FileMistakes, too."""
     try:
-        node = yaml.compose(text, Loader=_Loader)
-        value = yaml.load(text, Loader=_Loader)  # noqa: S506 - _Loader is the safe loader
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        value = None if node is None else loader.construct_document(node)
     except yaml.MarkedYAMLError as broken:
         line = broken.problem_mark.line + 1 if broken.problem_mark else 1
         what = f"not YAML: {broken.problem or broken.context or 'cannot be read'}"

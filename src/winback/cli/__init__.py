@@ -5,6 +5,7 @@ Rooms are imported inside the commands, so that ``winback --help`` answers at on
 
 import gc
 import logging
+import os
 import sys
 
 import typer
@@ -70,9 +71,7 @@ def make_app() -> typer.Typer:
 
 def main() -> None:
     """Run one command; errors are one clear sentence on stderr, exit 2 for wrong use, 1 else."""
-    # What a command loads makes many objects that all stay; looking for cycles among them after
-    # every 700 new ones takes a tenth of a second.
-    gc.set_threshold(50_000, 10, 10)
+    _start_quickly()
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s")
     redact_logs()
     try:
@@ -86,3 +85,12 @@ def main() -> None:
         # The reader of our output went away (``| head``); that is no error of ours.
         sys.stderr.close()
         sys.exit(0)
+
+
+def _start_quickly() -> None:
+    """Leave out what costs a short-lived process a tenth of a second and gives it nothing."""
+    # What a command loads makes many objects that all stay: cycles are looked for among them
+    # after every 700 new ones otherwise.
+    gc.set_threshold(50_000, 10, 10)
+    # Pydantic asks every installed package for plugins otherwise, which then see each value.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")

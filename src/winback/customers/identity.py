@@ -10,9 +10,6 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 
-import phonenumbers
-from phonenumbers import NumberParseException, PhoneNumberType
-
 from winback.states import Channel
 
 _PLAIN_LOCAL: Final = re.compile(r"[a-z0-9_+-]+(?:\.[a-z0-9_+-]+)*")
@@ -21,15 +18,16 @@ _LONGEST_LOCAL: Final = 64
 _LONGEST_ADDRESS: Final = 254
 _NO_TEXTS: Final = frozenset(
     {
-        PhoneNumberType.FIXED_LINE,
-        PhoneNumberType.TOLL_FREE,
-        PhoneNumberType.PREMIUM_RATE,
-        PhoneNumberType.SHARED_COST,
-        PhoneNumberType.VOICEMAIL,
-        PhoneNumberType.UAN,
-        PhoneNumberType.PAGER,
+        "FIXED_LINE",
+        "TOLL_FREE",
+        "PREMIUM_RATE",
+        "SHARED_COST",
+        "VOICEMAIL",
+        "UAN",
+        "PAGER",
     }
 )
+"""Kinds of numbers, as the phonenumbers library names them, that surely take no text."""
 
 
 def normalize_email(text: str) -> str:
@@ -61,6 +59,9 @@ def read_phone(text: str, country: str | None) -> tuple[str, Channel]:
 
     A number that is surely a fixed line takes no texts. Raises ValueError with the reason.
     """
+    # It holds the numbers of all countries, and most runs meet no new one.
+    import phonenumbers  # noqa: PLC0415
+
     written = text.strip()
     if not written.startswith(("+", "00")) and country is None:
         raise ValueError("a phone number needs its country: write it as +44...")
@@ -68,15 +69,16 @@ def read_phone(text: str, country: str | None) -> tuple[str, Channel]:
         written = "+" + written[2:]
     try:
         number = phonenumbers.parse(written, country)
-    except NumberParseException:
+    except phonenumbers.NumberParseException:
         raise ValueError("not a phone number") from None
     kind = phonenumbers.number_type(number)
-    if kind == PhoneNumberType.UNKNOWN:
+    if kind == phonenumbers.PhoneNumberType.UNKNOWN:
         raise ValueError(f"no such phone number in {country or 'that country'}")
     if number.extension:
         raise ValueError("a phone number with an extension cannot be written to")
     shown = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
-    return shown, Channel.CALL if kind in _NO_TEXTS else Channel.SMS
+    takes_texts = phonenumbers.PhoneNumberType.to_string(kind) not in _NO_TEXTS
+    return shown, Channel.SMS if takes_texts else Channel.CALL
 
 
 def address_hash(secret: str, channel: Channel, address: str) -> str:

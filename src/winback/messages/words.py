@@ -7,7 +7,6 @@ from functools import lru_cache
 from typing import Any
 
 from babel import Locale, UnknownLocaleError
-from babel.dates import format_date, format_skeleton
 from babel.numbers import format_currency
 from jinja2 import Undefined, pass_context
 from jinja2.runtime import Context
@@ -85,6 +84,9 @@ def _best_locale(language: str, own: str, country: str, *, home: str) -> str:
 @lru_cache(maxsize=4096)
 def _written(value: date, form: str, locale: str) -> str:
     # One day's messages carry few dates; writing one anew costs as much as half a mail.
+    # Loaded here, since loading it looks up the zone of the machine.
+    from babel.dates import format_date, format_skeleton  # noqa: PLC0415
+
     if form in ("long", "EEEE"):
         return format_date(value, format=form, locale=locale)
     return format_skeleton(form, value, locale=locale)
