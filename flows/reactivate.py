@@ -20,13 +20,14 @@ from winback.day import Counts
 async def reactivate(as_of: str | None = None) -> dict[str, Counts]:
     """Pull, detect, send, respond, measure, and leave word of what was done."""
     async with orchestration.opened_day(as_of) as today:
-        done = {
-            "pull": await pull_sources(),
-            "detect": await enroll_lapsed(),
-            "send": await send_batch(),
-            "respond": await apply_waiting(),
-            "measure": await measure_outcomes(),
-        }
+        async with orchestration.watched(today):
+            done = {
+                "pull": await pull_sources(),
+                "detect": await enroll_lapsed(),
+                "send": await send_batch(),
+                "respond": await apply_waiting(),
+                "measure": await measure_outcomes(),
+            }
         await orchestration.publish_day(today, done)
         await day.beat(today)
     return done

@@ -25,6 +25,7 @@ async def respond(as_of: str | None = None) -> Counts:
     async with orchestration.opened_day(as_of) as today:
         if orchestration.is_overtaken(today, Stage.RESPOND):
             return {}
-        counts = await apply_waiting()
+        async with orchestration.watched(today):
+            counts = await apply_waiting()
         await orchestration.publish_counts(Stage.RESPOND, counts)
     return counts

@@ -27,6 +27,7 @@ async def send(as_of: str | None = None) -> Counts:
     async with orchestration.opened_day(as_of) as today:
         if orchestration.is_overtaken(today, Stage.SEND):
             return {}
-        counts = await send_batch()
+        async with orchestration.watched(today):
+            counts = await send_batch()
         await orchestration.publish_counts(Stage.SEND, counts)
     return counts

@@ -17,8 +17,7 @@ HOUR = timedelta(hours=1)
 
 
 def _follow(engine: Engine, standing: dict[str, str], hours: int = 0) -> None:
-    with Session(engine) as session, session.begin():
-        follow(session, standing, now=NOW + hours * HOUR)
+    follow(engine, standing, now=NOW + hours * HOUR)
 
 
 def _alerts(engine: Engine) -> list[tuple[str, bool, bool]]:

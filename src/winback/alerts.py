@@ -12,10 +12,10 @@ from datetime import datetime
 from typing import Final
 
 from sqlalchemy import Engine, bindparam, insert, select, update
-from sqlalchemy.orm import Session
 
 from winback.database.bulk import on_conflict
 from winback.database.tables import Alert, table_of
+from winback.failpoints import committing
 
 _log = logging.getLogger(__name__)
 _TITLE: Final = "winback: {business}"
@@ -40,42 +40,47 @@ _TOLD: Final = (
 )
 
 
-def follow(session: Session, standing: Mapping[str, str], *, now: datetime) -> None:
+def follow(engine: Engine, standing: Mapping[str, str], *, now: datetime) -> None:
     """Let exactly these alerts stand: key to sentence. New ones are raised, others are ended.
 
-    Safe to repeat: one that stands already keeps its first words and is not told again.
+    Safe to repeat: one that stands already keeps its first words and is not told again. Owns its
+    transaction, and has none where nothing changed.
     """
-    connection = session.connection()
-    known = set(connection.scalars(_STANDING))
+    with engine.execution_options(winback_reads_only=True).connect() as reader:
+        known = set(reader.scalars(_STANDING))
     new = [
         {"key": key, "text": text, "raised_at": now}
         for key, text in standing.items()
         if key not in known
     ]
     over = [{"b_key": key, "b_now": now} for key in sorted(known - standing.keys())]
-    if new:
-        connection.execute(_RAISE, new)
-    if over:
-        connection.execute(_END, over)
+    if not new and not over:
+        return
+    with committing(engine.begin(), "alert.follow") as connection:
+        if new:
+            connection.execute(_RAISE, new)
+        if over:
+            connection.execute(_END, over)
 
 
 def tell(engine: Engine, targets: Sequence[str], *, business: str, now: datetime) -> list[str]:
-    """Tell what stands and was not told yet; gives the sentences, told or not.
+    """Tell what stands and was not told yet; gives its sentences.
 
     Blocks while it talks to the targets: call it in a thread from a loop. What no target takes is
     tried again the next time. Raises nothing for a target that is away or mistyped: it is logged
     without its URL, which holds secrets.
     """
-    with Session(engine.execution_options(winback_reads_only=True)) as session:
-        waiting = session.execute(_UNTOLD).tuples().all()
+    with engine.execution_options(winback_reads_only=True).connect() as reader:
+        waiting = reader.execute(_UNTOLD).tuples().all()
     if not waiting:
         return []
     for _, text in waiting:
         _log.warning("alert: %s", text)
-    told = [id_ for id_, text in waiting if targets and _notify(targets, business, text)]
+    # Without targets the log, and Prefect's where a flow runs, are all there is to tell it to.
+    told = [id_ for id_, text in waiting if not targets or _notify(targets, business, text)]
     if told:
-        with Session(engine) as session, session.begin():
-            session.connection().execute(_TOLD, [{"b_id": id_, "b_now": now} for id_ in told])
+        with committing(engine.begin(), "alert.told") as connection:
+            connection.execute(_TOLD, [{"b_id": id_, "b_now": now} for id_ in told])
     return [text for _, text in waiting]
 
 

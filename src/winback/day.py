@@ -3,6 +3,7 @@
 Each stage records its run in ``stage_runs`` and may be run twice (DESIGN.md, section 3).
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from sqlalchemy.orm import Session
 from winback.business import Business
 from winback.clock import Clock
 from winback.database.tables import StageRun, table_of
+from winback.delivery.brakes import apply_brakes
 from winback.delivery.evidence import resolve_doubts
 from winback.delivery.sending import send_due
 from winback.enrollment.detecting import detect as detect_lapses
@@ -31,6 +33,7 @@ from winback.sources.config import load_sources
 from winback.sources.pulling import Progress, pull_sources
 from winback.states import Channel, Stage
 from winback.vouchers.reserving import release_ended
+from winback.watching import look_after
 
 logger = logging.getLogger(__name__)
 
@@ -104,6 +107,8 @@ async def send(day: Day) -> Counts:
     Safe to repeat: a claim is a guarded update, and what is unclear is never sent again.
     """
     with _recorded(day, Stage.SEND) as counts:
+        with Session(day.business.engine) as session, committing(session.begin(), "send.brake"):
+            apply_brakes(session, now=day.now)
         counts.update(
             asdict(
                 await send_due(day.business, day.senders, now=day.now, clock=day.clock, rng=day.rng)
@@ -151,9 +156,25 @@ STAGES: dict[Stage, Callable[[Day], Awaitable[Counts]]] = {
 
 async def run(day: Day) -> dict[str, Counts]:
     """Run the day once, all stages in order; gives what each counted."""
-    done = {str(stage): await stage_of(day) for stage, stage_of in STAGES.items()}
+    try:
+        done = {str(stage): await stage_of(day) for stage, stage_of in STAGES.items()}
+    finally:
+        await watch(day)
     await beat(day)
     return done
+
+
+async def alone(day: Day, stage: Stage) -> Counts:
+    """Run one stage by itself, as a schedule or a person does."""
+    try:
+        return await STAGES[stage](day)
+    finally:
+        await watch(day)
+
+
+async def watch(day: Day) -> list[str]:
+    """Tell the operator what is new and must not wait; gives the sentences."""
+    return await asyncio.to_thread(look_after, day.business, now=day.now, at=day.clock.now())
 
 
 async def beat(day: Day) -> bool:

@@ -56,6 +56,8 @@ Commit = Literal[
     "measure.close",
     "measure.part",
     "measure.mark",
+    "alert.follow",
+    "alert.told",
     "voucher.export",
     "voucher.import",
     "voucher.redeem",

@@ -5,6 +5,8 @@ take half a second to load, and a day on which nothing is due needs none of them
 """
 
 import asyncio
+import logging
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,9 +18,14 @@ from winback.business import Business
 from winback.clock import Clock, SystemClock
 from winback.environment import Environment
 from winback.sandbox.stand_ins import Sandbox, stand_ins, stand_ins_apart
+from winback.watching import look_after
 from winback.web.app import make_app
 from winback.web.receiver import receiving, server_config
 from winback.web.serving import WebhookKeys
+
+_log = logging.getLogger(__name__)
+
+_WATCH_SECONDS = 600
 
 
 def serve_web(business: Business, *, host: str, port: int) -> None:
@@ -26,8 +33,33 @@ def serve_web(business: Business, *, host: str, port: int) -> None:
 
     Raises ConfigError where a webhook would stand open in mode live.
     """
-    app = make_app(business, webhook_keys=_webhook_keys(business.environment), clock=SystemClock())
-    uvicorn.Server(server_config(app, host=host, port=port)).run()
+    clock = SystemClock()
+    app = make_app(business, webhook_keys=_webhook_keys(business.environment), clock=clock)
+    with watching(business, clock, every_seconds=_WATCH_SECONDS):
+        uvicorn.Server(server_config(app, host=host, port=port)).run()
+
+
+@contextmanager
+def watching(business: Business, clock: Clock, *, every_seconds: float) -> Iterator[None]:
+    """Look after the business in a thread meanwhile: who tells, when nothing runs, is this one."""
+    is_over = threading.Event()
+
+    def watch() -> None:
+        while not is_over.wait(every_seconds):
+            try:
+                now = clock.now()
+                look_after(business, now=now, at=now)
+            except Exception as broken:  # noqa: BLE001 - the edge of a thread that must live
+                # What it says itself may hold an address of the database.
+                _log.error("could not look after the business: %s", type(broken).__name__)
+
+    thread = threading.Thread(target=watch, name="winback-watch", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
 
 
 @dataclass(frozen=True, slots=True)

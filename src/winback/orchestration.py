@@ -20,13 +20,14 @@ from prefect import Flow, get_run_logger, runtime
 from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
 from prefect.blocks.system import Secret
 from prefect.client.schemas.objects import FlowRun, State
+from prefect.events import emit_event
 from prefect.logging.handlers import APILogHandler
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from winback.clock import local_date, read_as_of, ten_in_the_morning
 from winback.database.tables import StageRun
-from winback.day import Counts, Day
+from winback.day import Counts, Day, watch
 from winback.environment import find_home
 from winback.house import open_day
 from winback.logs import redact_logs
@@ -45,6 +46,7 @@ logging.getLogger("prefect").propagate = False
 redact_logs("prefect", "prefect.flow_runs", "prefect.task_runs")
 
 _ACCOUNT_DAYS = 7
+_ALERT_RESOURCE = {"prefect.resource.id": "winback.business"}
 _present: ContextVar[Day | None] = ContextVar("winback_day", default=None)
 
 SECRET_BLOCKS = {
@@ -156,6 +158,21 @@ async def publish_day(day: Day, done: dict[str, Counts]) -> None:
             for page in pages
         )
     )
+
+
+@asynccontextmanager
+async def watched(day: Day) -> AsyncIterator[None]:
+    """Tell the operator afterwards what must not wait, however the stages inside ended.
+
+    What is new goes to the alert targets, to the run's log, and as an event ``winback.alert``
+    to Prefect, on which its automations can act.
+    """
+    try:
+        yield
+    finally:
+        for said in await watch(day):
+            get_run_logger().warning("%s", said)
+            emit_event("winback.alert", _ALERT_RESOURCE, payload={"says": said})
 
 
 async def note_failure(flow: Flow[Any, Any], flow_run: FlowRun, state: State[Any]) -> None:

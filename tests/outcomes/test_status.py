@@ -87,7 +87,8 @@ def test_what_needs_a_person_is_shown(session: Session, business: Business) -> N
     status = read_status(session, replace(business, settings=live, shelf=shelf), now=START)
 
     needs = {need["what"]: need for need in status["needs_a_person"]}
-    assert all(set(need) == {"what", "count", "says", "since"} for need in needs.values())
+    keys = {"what", "count", "says", "since", "about"}
+    assert all(set(need) == keys for need in needs.values())
     assert "templates/six-month/concern.mjml" in needs["failing_templates"]["says"]
     assert needs["channel_paused"]["since"] == START
     assert needs["codes_to_export"]["count"] == 100

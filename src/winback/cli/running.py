@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -10,6 +11,7 @@ from winback.cli.output import AsJson, AsOf, print_json, say
 
 if TYPE_CHECKING:
     from winback.day import Day
+    from winback.states import Stage
 
 
 def register(app: typer.Typer) -> None:
@@ -43,9 +45,9 @@ def register(app: typer.Typer) -> None:
 
         Example: winback send
         """
-        from winback.day import send as send_alone
+        from winback.states import Stage
 
-        counts, _ = _in_a_day(as_of, send_alone)
+        counts, _ = _in_a_day(as_of, partial(_alone, stage=Stage.SEND))
         _tell(counts, as_json=as_json)
 
     @app.command()
@@ -54,9 +56,9 @@ def register(app: typer.Typer) -> None:
 
         Example: winback respond
         """
-        from winback.day import respond as respond_alone
+        from winback.states import Stage
 
-        counts, _ = _in_a_day(as_of, respond_alone)
+        counts, _ = _in_a_day(as_of, partial(_alone, stage=Stage.RESPOND))
         _tell(counts, as_json=as_json)
 
 
@@ -78,6 +80,12 @@ def _in_a_day(
             return await stage(day), "direct"
 
     return asyncio.run(work())
+
+
+async def _alone(day: "Day", stage: "Stage") -> dict[str, int]:
+    from winback.day import alone
+
+    return await alone(day, stage)
 
 
 def _tell(counts: dict[str, int], *, as_json: bool) -> None:

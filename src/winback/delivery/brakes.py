@@ -24,15 +24,20 @@ def apply_brakes(session: Session, *, now: datetime) -> dict[str, Verdict]:
 
     Safe to repeat: what stands still already is not paused again.
     """
-    found: dict[str, Verdict] = {}
-    for campaign, since in _mailing(session, now=now).items():
-        verdict = judge(_day_of_mail(session, campaign, since=since))
-        if verdict is None:
-            continue
-        found[campaign] = verdict
+    found = look_at_rates(session, now=now)
+    for campaign, verdict in found.items():
         if verdict.stops:
             pause(session, PauseScope.CAMPAIGN, campaign, by=BRAKE, why=verdict.why, now=now)
     return found
+
+
+def look_at_rates(session: Session, *, now: datetime) -> dict[str, Verdict]:
+    """Give what speaks against each campaign today, warnings too; changes nothing."""
+    verdicts = {
+        campaign: judge(_day_of_mail(session, campaign, since=since))
+        for campaign, since in _mailing(session, now=now).items()
+    }
+    return {campaign: verdict for campaign, verdict in verdicts.items() if verdict is not None}
 
 
 def _mailing(session: Session, *, now: datetime) -> dict[str, datetime]:

@@ -151,6 +151,8 @@ class Need:
     count: int
     says: str
     since: datetime | None = None
+    about: str = ""
+    """Which of several, where there can be several: a channel, or a campaign's offer."""
 
 
 @dataclass(frozen=True, slots=True)

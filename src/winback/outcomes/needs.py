@@ -8,7 +8,7 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from winback.business import Business
-from winback.database.tables import Case, ChannelPause, Event, Message, RejectedRow
+from winback.database.tables import Case, ChannelPause, Event, Message, Pause, RejectedRow
 from winback.messages.compiling import failing_edits
 from winback.outcomes.account import UNFINISHED_AFTER
 from winback.outcomes.figures import Need
@@ -29,6 +29,7 @@ def find_needs(
 ) -> tuple[Need, ...]:
     """Find all that needs a person, what stops customers first."""
     return (
+        *_standing_still(session),
         *_paused(session, now),
         *_counted(
             session,
@@ -137,6 +138,27 @@ def _unfinished(now: datetime) -> Select[Any]:
     )
 
 
+def _standing_still(session: Session) -> tuple[Need, ...]:
+    """Tell what a person or a brake paused; whoever asks must know that it is meant."""
+    return tuple(
+        Need(
+            "paused",
+            1,
+            f"{row.name or 'everything'} stands still ({row.by}): {row.why}; go on with: "
+            f"winback resume{_option(row)}",
+            row.paused_at,
+            about=f"{row.scope}:{row.name}",
+        )
+        for row in session.scalars(
+            select(Pause).where(Pause.resumed_at.is_(None)).order_by(Pause.id)
+        )
+    )
+
+
+def _option(row: Pause) -> str:
+    return f" --{row.scope} {row.name}" if row.name else ""
+
+
 def _paused(session: Session, now: datetime) -> tuple[Need, ...]:
     return tuple(
         Need(
@@ -145,6 +167,7 @@ def _paused(session: Session, now: datetime) -> tuple[Need, ...]:
             f"{pause.channel} stands still: {pause.why}; "
             + ("tried again at the next send" if pause.try_again_at <= now else "put it right"),
             pause.paused_at,
+            about=pause.channel.value,
         )
         for pause in session.scalars(select(ChannelPause).order_by(ChannelPause.channel))
     )
@@ -174,10 +197,13 @@ def stock_needs(lines: Sequence[StockLine], mode: Mode) -> tuple[Need, ...]:
                     line.free - line.usable,
                     f"{name}: {line.free - line.usable:,} codes wait for the till to know them; "
                     "run: winback voucher export",
+                    about=f"{line.campaign}/{line.offer}",
                 )
             )
         if line.is_low and not _is_full_but_waiting(line):
-            needs.append(Need("low_stock", line.free, f"{name}: only {line.free:,} codes are left"))
+            says = f"{name}: only {line.free:,} codes are left"
+            about = f"{line.campaign}/{line.offer}"
+            needs.append(Need("low_stock", line.free, says, about=about))
     return tuple(needs)
 
 

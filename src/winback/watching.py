@@ -1,0 +1,115 @@
+"""Look after the business: what the operator must know at once, and silence where work was due.
+
+Called after each run, and every few minutes by the web process, which notices when nothing runs
+any more. What stands is told once (``alerts``); nothing here decides about customers.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import bindparam, exists, func, select
+from sqlalchemy.orm import Session
+
+from winback.alerts import follow, tell
+from winback.business import Business
+from winback.clock import local_date
+from winback.database.tables import Enrollment, Message, Pause, StageRun
+from winback.delivery.brakes import look_at_rates
+from winback.enrollment.pausing import BRAKE, standing_pauses
+from winback.outcomes.needs import find_needs
+from winback.states import EnrollmentState, MessageState, Mode, Stage
+from winback.vouchers.stock import stock
+
+SILENT_AFTER: Final = timedelta(hours=26)
+"""A day and some patience: so long after the last send run, work that is due raises the alarm."""
+
+_URGENT: Final = frozenset(
+    {
+        "channel_paused",
+        "unknown",
+        "dead_events",
+        "failing_templates",
+        "codes_to_export",
+        "low_stock",
+    }
+)
+"""Needs that must not wait for somebody to look at ``winback status``."""
+
+
+def look_after(business: Business, *, now: datetime, at: datetime) -> list[str]:
+    """Note what stands and tell what is new; gives the sentences that were new.
+
+    ``now`` is the instant the business stands at, ``at`` the machine's clock, by which runs are
+    dated. Safe to repeat. Blocks while it talks to alert targets.
+    """
+    engine = business.engine
+    with Session(engine.execution_options(winback_reads_only=True)) as session:
+        standing = dict(_standing(session, business, now=now, at=at))
+    follow(engine, standing, now=at)
+    targets = [url.get_secret_value() for url in business.environment.alert_urls]
+    return tell(engine, targets, business=business.settings.business.name, now=at)
+
+
+def _standing(
+    session: Session, business: Business, *, now: datetime, at: datetime
+) -> Iterator[tuple[str, str]]:
+    """Give what stands, as key and sentence; the key names the fact, whatever its figures."""
+    for name, why in session.execute(_BRAKED):
+        yield (
+            f"brake:{name}",
+            f"campaign {name} stopped by itself: {why}; winback resume lets it go on",
+        )
+    for name, verdict in look_at_rates(session, now=now).items():
+        if not verdict.stops:
+            yield f"warning:{name}", f"campaign {name}: {verdict.why}"
+    must_be_exported = business.settings.mode is not Mode.SANDBOX
+    lines = stock(session, business.campaigns, now=now, must_be_exported=must_be_exported)
+    for need in find_needs(session, business, lines, now=now):
+        if need.what in _URGENT:
+            yield f"{need.what}:{need.about}", need.says
+    for stage in Stage:
+        error = session.scalar(_LAST_ERROR, {"stage": stage})
+        if error:
+            yield f"failed:{stage}", f"the last {stage} run ended early with {error}; see its log"
+    silence = find_silence(session, business, now=now, at=at)
+    if silence is not None:
+        yield "silence", silence
+
+
+_BRAKED: Final = select(Pause.name, Pause.why).where(Pause.by == BRAKE, Pause.resumed_at.is_(None))
+_LAST_ERROR: Final = (
+    select(StageRun.error)
+    .where(StageRun.stage == bindparam("stage"))
+    .order_by(StageRun.started_at.desc(), StageRun.id.desc())
+    .limit(1)
+)
+
+
+def find_silence(
+    session: Session, business: Business, *, now: datetime, at: datetime
+) -> str | None:
+    """Say that work is due and nothing runs; None where something does, or nothing is due.
+
+    A business that never ran is not silent yet, and what an operator paused is meant.
+    """
+    last: datetime | None = session.scalar(_LAST_RUN, {"stage": Stage.SEND})
+    if last is None or at - last < SILENT_AFTER or standing_pauses(session).all is not None:
+        return None
+    today = local_date(now, business.settings.business.zone)
+    if not session.scalar(_IS_WORK_DUE, {"today": today, "now": now}):
+        return None
+    hours = int((at - last).total_seconds() // 3600)
+    return (
+        f"nothing was sent or looked at for {hours} hours, and work is due; are the schedules "
+        "and their worker running? winback run does the day once"
+    )
+
+
+_LAST_RUN: Final = select(func.max(StageRun.started_at)).where(StageRun.stage == bindparam("stage"))
+_IS_WORK_DUE: Final = select(
+    exists().where(
+        Enrollment.state == EnrollmentState.ACTIVE, Enrollment.due_on <= bindparam("today")
+    )
+    | exists().where(Message.state == MessageState.QUEUED, Message.due_at <= bindparam("now"))
+)
