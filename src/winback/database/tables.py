@@ -527,6 +527,8 @@ class Message(Table):
                 "state IN ('queued', 'sending', 'unconfirmed') OR accepted_at IS NOT NULL"
             ),
         ),
+        # For all messages of an enrollment: SQLite does not see that the one above would do.
+        Index("ix_messages_enrollment_id", "enrollment_id"),
         Index("ix_messages_state_due_at", "state", "due_at"),
         Index("ix_messages_contact_point_id_claimed_at", "contact_point_id", "claimed_at"),
         Index("ix_messages_customer_id_claimed_at", "customer_id", "claimed_at"),

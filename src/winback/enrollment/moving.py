@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, or_, select, update
 from sqlalchemy.orm import Session
 
 from winback.database.history import record_decisions, record_moves
@@ -208,11 +208,8 @@ def _free_slots(session: Session, customer_ids: Sequence[int], now: datetime) ->
 
 def close_windows(session: Session, *, now: datetime) -> int:
     """Observe every holdout whose measured time is over; gives how many. Safe to repeat."""
-    over = session.scalars(
-        select(Enrollment.id).where(
-            Enrollment.state == EnrollmentState.HELD_OUT, Enrollment.measure_until <= now
-        )
-    ).all()
+    # The day after, since the business's day may be ahead of UTC's.
+    over = session.scalars(_OVER, {"now": now, "by": now.date() + timedelta(days=1)}).all()
     return len(
         move_all(
             session,
@@ -222,6 +219,14 @@ def close_windows(session: Session, *, now: datetime) -> int:
             why="the measured time is over",
         )
     )
+
+
+_OVER: Final = select(Enrollment.id).where(
+    Enrollment.state == EnrollmentState.HELD_OUT,
+    # Implied by the next line, as a holdout waits for its window's end; it is what the index knows.
+    Enrollment.due_on <= bindparam("by"),
+    Enrollment.measure_until <= bindparam("now"),
+)
 
 
 def open_enrollment_of(session: Session, customer_id: int) -> int | None:

@@ -205,12 +205,16 @@ def release_many(session: Session, enrollment_ids: Sequence[int], now: datetime)
 
 def release_ended(session: Session, now: datetime) -> int:
     """Free every code that an ended enrollment still holds without need; give how many."""
-    open_ones = select(Enrollment.id).where(Enrollment.state.in_(OPEN_ENROLLMENTS))
-    return _release(session, Voucher.enrollment_id.not_in(open_ones), now)
+    is_open = exists().where(
+        Enrollment.id == Voucher.enrollment_id, Enrollment.state.in_(OPEN_ENROLLMENTS)
+    )
+    return _release(session, Voucher.enrollment_id.is_not(None) & ~is_open, now)
 
 
 def _release(session: Session, whose: ColumnElement[bool], now: datetime) -> int:
     carried = exists().where(
+        # Implied by the next line; it is what the index knows.
+        Message.enrollment_id == Voucher.enrollment_id,
         Message.voucher_id == Voucher.id,
         # Also what was called not sent, until late evidence told otherwise: somebody has the code.
         Message.state.in_(_ON_ITS_WAY) | Message.accepted_at.is_not(None),

@@ -171,6 +171,7 @@ def upgrade() -> None:
         )
         batch_op.add_column(sa.Column("looks", sa.Integer(), server_default="0", nullable=False))
         batch_op.add_column(sa.Column("look_at", sa.DateTime(timezone=True), nullable=True))
+        batch_op.create_index("ix_messages_enrollment_id", ["enrollment_id"], unique=False)
         batch_op.create_index(
             "ix_messages_look_at",
             ["look_at"],
@@ -219,6 +220,7 @@ def downgrade() -> None:
             sqlite_where=sa.text("look_at IS NOT NULL"),
             postgresql_where=sa.text("look_at IS NOT NULL"),
         )
+        batch_op.drop_index("ix_messages_enrollment_id")
         batch_op.drop_column("look_at")
         batch_op.drop_column("looks")
         batch_op.drop_column("worker_id")
