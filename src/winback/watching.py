@@ -60,6 +60,11 @@ def _standing(
             f"brake:{name}",
             f"campaign {name} stopped by itself: {why}; winback resume lets it go on",
         )
+    for country, why in standing_pauses(session).countries.items():
+        yield (
+            f"country:{country}",
+            f"no text goes to {country}: {why}; then: winback resume --country {country}",
+        )
     for name, verdict in look_at_rates(session, now=now).items():
         if not verdict.stops:
             yield f"warning:{name}", f"campaign {name}: {verdict.why}"

@@ -1,6 +1,7 @@
 """``winback pause`` and ``winback resume``: our own switch, for all, a campaign or a channel."""
 
 import getpass
+import re
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 
 OneCampaign = Annotated[str | None, typer.Option("--campaign", help="Only this campaign.")]
 OneChannel = Annotated[str | None, typer.Option("--channel", help="Only email, or only sms.")]
+OneCountry = Annotated[
+    str | None, typer.Option("--country", help="Only texts to a country, as GB or US.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -23,6 +27,7 @@ def register(app: typer.Typer) -> None:
         *,
         campaign: OneCampaign = None,
         channel: OneChannel = None,
+        country: OneCountry = None,
         why: Annotated[str, typer.Option("--why", help="A line to remember it by.")] = "",
         as_of: AsOf = None,
         as_json: AsJson = False,
@@ -40,7 +45,7 @@ def register(app: typer.Typer) -> None:
         from winback.failpoints import committing
 
         with opened(as_of, writes=True) as (business, now):
-            scope, name = _named(business, campaign, channel)
+            scope, name = _named(business, campaign, channel, country)
             said = why or f"paused by {getpass.getuser()}"
             with Session(business.engine) as session, committing(session.begin(), "pause.by_hand"):
                 is_new = stand_still(session, scope, name, by=OPERATOR, why=said, now=now)
@@ -52,8 +57,10 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def resume(
+        *,
         campaign: OneCampaign = None,
         channel: OneChannel = None,
+        country: OneCountry = None,
         as_of: AsOf = None,
         as_json: AsJson = False,
     ) -> None:
@@ -67,7 +74,7 @@ def register(app: typer.Typer) -> None:
         from winback.failpoints import committing
 
         with opened(as_of, writes=True) as (business, now):
-            scope, name = _named(business, campaign, channel)
+            scope, name = _named(business, campaign, channel, country)
             zone = business.settings.business.zone
             with Session(business.engine) as session, committing(session.begin(), "pause.by_hand"):
                 was_paused = go_on(session, scope, name, now=now, zone=zone)
@@ -79,15 +86,17 @@ def register(app: typer.Typer) -> None:
 
 
 def _named(
-    business: "Business", campaign: str | None, channel: str | None
+    business: "Business", campaign: str | None, channel: str | None, country: str | None
 ) -> "tuple[PauseScope, str]":
     """Give what the options name; raises ConfigError for what there is not, or both at once."""
     from winback.enrollment.pausing import PauseScope
     from winback.errors import ConfigError
     from winback.yaml_files import nearest
 
-    if campaign is not None and channel is not None:
-        raise ConfigError("--campaign and --channel: name one of them, or none for everything")
+    if sum(one is not None for one in (campaign, channel, country)) > 1:
+        raise ConfigError(
+            "--campaign, --channel and --country: name one of them, or none for everything"
+        )
     if campaign is not None:
         known = [one.campaign for one in business.campaigns]
         if campaign not in known:
@@ -97,4 +106,8 @@ def _named(
         if channel not in ("email", "sms"):
             raise ConfigError(f"{channel!r} cannot be paused: write email or sms")
         return PauseScope.CHANNEL, channel
+    if country is not None:
+        if not re.fullmatch("[A-Z]{2}", country):
+            raise ConfigError(f"{country!r} is no country code: write two capitals, as GB or US")
+        return PauseScope.COUNTRY, country
     return PauseScope.ALL, ""

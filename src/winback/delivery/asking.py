@@ -1,7 +1,7 @@
 """Ask the gate about queued messages: gathers in bulk what it wants to know of each."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from sqlalchemy import Row, and_, bindparam, or_, select
@@ -16,6 +16,7 @@ from winback.delivery.looking import Point, Sight, look, look_at_traffic
 from winback.delivery.opening import keeps_hours, opening_for
 from winback.delivery.planning import channel_input
 from winback.delivery.run import Run
+from winback.delivery.whereabouts import country_of
 from winback.delivery.windows import Opening, tomorrow_start
 from winback.enrollment.conditions import Holds, campaigns_of, conditions_of
 from winback.states import Channel, VoucherState
@@ -46,6 +47,8 @@ class Today:
     """How many may still leave in this local day."""
     holds: dict[Channel, list[Hold]]
     """Paused channels, and channels without a provider."""
+    countries: Mapping[str, str] = field(default_factory=dict)
+    """Countries that texts do not reach at present, and why."""
 
 
 def ask_all(
@@ -152,6 +155,10 @@ def _holds(
     yield from today.holds[channel]
     if today.left[channel] <= 0:
         yield Hold(tomorrow_start(run.now, run.zone), f"the daily limit of {channel} is reached")
+    if today.countries and point is not None and channel is Channel.SMS:
+        why = today.countries.get(country_of(point.address) or "")
+        if why is not None:
+            yield Hold(tomorrow_start(run.now, run.zone), f"its country is paused: {why}")
     to_address = sight.sent_to(point) if point is not None else []
     for sent in (sight.sent(row.customer_id, channel), to_address):
         until = cap_opens_at(sent, run.cap(channel), run.now)

@@ -93,6 +93,7 @@ def claim(
     done = Claims(postponed=len(found) - len(rows), pauses=pauses)
     if rows:
         today = see_today(session, run, resting, left=left)
+        today.countries = pauses.countries
         _take_or_leave(session, run, rows, today=today, worker_id=worker_id, done=done)
     return done
 

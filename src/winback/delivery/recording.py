@@ -28,9 +28,11 @@ from winback.delivery.falling import Fallen, fall
 from winback.delivery.machine import IN_FLIGHT_OR_IN_DOUBT, SETTLED, MessageEvent, move
 from winback.delivery.reaching import close_contact_point
 from winback.delivery.run import Run
+from winback.delivery.whereabouts import country_of
 from winback.enrollment.machine import EnrollmentEvent
 from winback.enrollment.moving import move_all
 from winback.enrollment.passing import Done, pass_steps
+from winback.enrollment.pausing import PROVIDER, PauseScope, pause
 from winback.enrollment.timeline import StepEnd
 from winback.providers.outgoing import Accepted, Busy, Refused, Result, Unclear
 from winback.states import Channel, MessageState, SuppressionReason
@@ -263,7 +265,19 @@ def _refuse(session: Session, run: Run, ended: Sequence[tuple[Called, Row[Any]]]
             _suppress(session, run, one.claimed)
         elif refused.scope == "address_invalid" and row.contact_point_id is not None:
             close_contact_point(session, row.contact_point_id, now=run.now)
+        elif refused.scope == "country":
+            _pause_country(session, run, one.claimed, refused)
     fall(session, run, [_fallen(one.claimed, refused, row) for one, refused, row in open_ones])
+
+
+def _pause_country(session: Session, run: Run, claimed: Claimed, refused: Refused) -> None:
+    """Let texts to that country wait until an operator lets them go on (FACTS.md TW-17, 21408)."""
+    country = country_of(claimed.point.address)
+    if country is None:
+        return
+    why = f"{refused.code} {refused.reason}"
+    if pause(session, PauseScope.COUNTRY, country, by=PROVIDER, why=why, now=run.now):
+        _log.warning("texts to %s are paused: %s", country, why)
 
 
 def _suppress(session: Session, run: Run, claimed: Claimed) -> None:

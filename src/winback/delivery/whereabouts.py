@@ -147,6 +147,12 @@ def _zones_of_number(number: str) -> frozenset[str]:
 
 
 @lru_cache(maxsize=65536)
+def country_of(number: str) -> str | None:
+    """Give the ISO code of the country that a number belongs to; None where it names none."""
+    parsed = _parsed(number)
+    return None if parsed is None else phonenumbers.region_code_for_number(parsed)
+
+
 def _places_of_number(number: str) -> frozenset[Place]:
     return frozenset(_name_places(number))
 

@@ -7,7 +7,7 @@ their expiry, which was promised, and so do reminders of it; sleepers keep the m
 """
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Final
@@ -24,6 +24,7 @@ from winback.states import Channel, EnrollmentState, MessageState
 
 OPERATOR: Final = "operator"
 BRAKE: Final = "brake"
+PROVIDER: Final = "provider"
 
 
 class PauseScope(StrEnum):
@@ -32,6 +33,8 @@ class PauseScope(StrEnum):
     ALL = "all"
     CAMPAIGN = "campaign"
     CHANNEL = "channel"
+    COUNTRY = "country"
+    """Texts to numbers of one country, by its ISO code (FACTS.md TW-17, 21408)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,8 @@ class Pauses:
     all: str | None = None
     campaigns: dict[str, str] = field(default_factory=dict)
     channels: dict[str, str] = field(default_factory=dict)
+    countries: dict[str, str] = field(default_factory=dict)
+    """Their messages wait as for a cap: they may turn stale meanwhile."""
 
     def stops_campaign(self, campaign: str) -> str | None:
         """Say why nothing of a campaign happens; None where it goes on."""
@@ -83,9 +88,11 @@ def standing_pauses(session: Session) -> Pauses:
             whole = said
         elif scope == PauseScope.CAMPAIGN:
             found.campaigns[name] = said
-        else:
+        elif scope == PauseScope.CHANNEL:
             found.channels[name] = said
-    return Pauses(whole, found.campaigns, found.channels)
+        else:
+            found.countries[name] = said
+    return replace(found, all=whole)
 
 
 _PAUSES: Final = table_of(Pause)

@@ -11,11 +11,12 @@ from typing import Literal, Protocol
 
 from winback.states import Channel
 
-Scope = Literal["message", "channel", "recipient_opted_out", "address_invalid"]
+Scope = Literal["message", "channel", "country", "recipient_opted_out", "address_invalid"]
 """Whose fault a refusal is.
 
 ``message``: this message, for good. ``channel``: the account or the sender; the message goes back
-to the queue and the channel pauses. ``recipient_opted_out``: the provider holds a no of this
+to the queue and the channel pauses. ``country``: nobody there can be reached; this message fails,
+and others to that country wait. ``recipient_opted_out``: the provider holds a no of this
 person. ``address_invalid``: nobody can be reached there.
 """
 

@@ -36,7 +36,7 @@ CODES: Final[Mapping[int, TwilioCode]] = {
     20404: TwilioCode("account or resource not found", "channel", alerts=True),
     20429: TwilioCode("too many requests at once", None),
     21211: TwilioCode("the number is invalid", "address_invalid", suppression=_INVALID),
-    21408: TwilioCode("texts to that country are not permitted", alerts=True),
+    21408: TwilioCode("texts to that country are not permitted", "country", alerts=True),
     # 21606, 21701, 21703 to 21705 are not in FACTS.md: read in Twilio's error list, never run.
     21606: TwilioCode("the sender cannot send texts", "channel", alerts=True),
     21608: TwilioCode("trial account, recipient not verified", "channel", alerts=True),
