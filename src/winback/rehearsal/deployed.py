@@ -45,7 +45,9 @@ def _crons(written: Any, entrypoint: str) -> Iterator[str]:
     for deployment in _listed(written, "deployments"):
         if isinstance(deployment, dict) and deployment.get("entrypoint") == entrypoint:
             for schedule in _listed(deployment, "schedules"):
-                if isinstance(schedule, dict) and isinstance(schedule.get("cron"), str):
+                if not isinstance(schedule, dict) or schedule.get("active") is False:
+                    continue
+                if isinstance(schedule.get("cron"), str):
                     yield schedule["cron"]
 
 

@@ -28,6 +28,7 @@ from winback.database.tables import Installation, Message, table_of
 from winback.day import Day
 from winback.delivery.rehearsing import RehearsingSender
 from winback.enrollment.value import compute_threshold
+from winback.errors import ConfigError
 from winback.rehearsal import reading as found
 from winback.rehearsal.copying import Copied, copy_business
 from winback.rehearsal.results import Rehearsal
@@ -68,8 +69,9 @@ async def rehearse(
     """Play so many local days from ``now`` on; writes nothing to the business's database.
 
     ``clock`` is the machine's: it tells which workers are alive. What they are sending at this
-    moment counts as accepted.
+    moment counts as accepted. Raises ConfigError for an instant that the database has passed.
     """
+    _never_backwards(business, now)
     played = tuple(moments(schedule, now=now, days=days, zone=business.zone))
     dates = tuple(dict.fromkeys(local_date(one.at, business.zone) for one in played))
     with _scratch(business, clock) as scratch:
@@ -80,6 +82,16 @@ async def rehearse(
             thresholds = _thresholds(source, business, played)
         await _walk(_on_copy(business, scratch), played, thresholds)
         return _told(scratch, copied, business, played, dates=dates, schedule=schedule)
+
+
+def _never_backwards(business: Business, now: datetime) -> None:
+    with Session(business.engine.execution_options(winback_reads_only=True)) as session:
+        latest = session.scalars(select(Installation.latest_as_of)).one()
+    if latest is not None and now < latest:
+        raise ConfigError(
+            f"this database already stands at {latest:%Y-%m-%dT%H:%MZ}; rehearse from then on, "
+            f"with --as-of {local_date(latest, business.zone)}"
+        )
 
 
 async def _walk(business: Business, played: Sequence[Moment], thresholds: Thresholds) -> None:

@@ -1,0 +1,74 @@
+"""``winback rehearse`` as a person uses it: what would happen, and that nothing did."""
+
+import json
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from tests.rehearsal.played import fingerprint
+from tests.shop import make_shop, winback
+from winback.database.engine import make_engine
+
+TODAY = date(2026, 3, 2)
+
+
+@pytest.fixture
+def shop(tmp_path: Path, database_url: str) -> Path:
+    """Give a home folder with twenty lapsed customers, on each of the two servers."""
+    return make_shop(tmp_path / "shop", customers=20, lapsed_on=TODAY, database_url=database_url)
+
+
+def test_the_next_days_are_told_and_nothing_is_written(shop: Path, database_url: str) -> None:
+    """P9: who, when, which channel, cost, codes and calls; the database stays as it was."""
+    winback(shop, "pull")
+    engine = make_engine(database_url)
+    before = fingerprint(engine)
+
+    told = winback(
+        shop, "rehearse", "--days", "14", "--send-every", "240", "--as-of", "2026-03-01", "--json"
+    )
+
+    assert told.returncode == 0, told.stderr
+    assert fingerprint(engine) == before
+    engine.dispose()
+    facts = json.loads(told.stdout)
+    assert (facts["from"], facts["until"], facts["days"]) == ("2026-03-02", "2026-03-15", 14)
+    assert facts["schedule"] == {"day_at": "10:00", "send_every_minutes": 240}
+    assert len(facts["enrollments"]) == 20
+    treated = sum(one["arm"] == "treated" for one in facts["enrollments"])
+    concern = [one for one in facts["messages"] if one["step"] == "concern"]
+    assert len(concern) == treated
+    assert {one["day"] for one in concern} == {"2026-03-02"}
+    assert concern[0]["customer"] == f"till:{concern[0]['ids']['till'][0]}"
+    assert facts["codes"] == {"welcome-back": treated}
+    first = facts["totals"][0]
+    assert (first["enrolled"], first["held_out"], first["email"]) == (20, 20 - treated, treated)
+    assert len(facts["totals"]) == 14
+    assert float(facts["cost"]) > 0
+    assert facts["drains_in"]["email"]["amount"] == treated
+    assert list((shop / "var").glob("rehearsal-*")) == []
+
+
+def test_what_a_person_reads_names_nobody(shop: Path) -> None:
+    """The table holds days and counts, and says when winback is taken to run."""
+    winback(shop, "pull")
+
+    told = winback(shop, "rehearse", "--days", "3", "--at", "09:30", "--as-of", "2026-03-01")
+
+    assert told.returncode == 0, told.stderr
+    assert "the day at 09:30, and nothing between" in told.stdout
+    assert "Mon 2026-03-02" in told.stdout
+    assert "Oakley" not in told.stdout
+    assert "@" not in told.stdout
+
+
+def test_a_time_that_the_database_has_passed_is_refused(shop: Path) -> None:
+    """Days that are over cannot be rehearsed; the sentence says from when on."""
+    assert winback(shop, "run", "--as-of", "2026-03-05").returncode == 0
+
+    refused = winback(shop, "rehearse", "--as-of", "2026-03-01")
+
+    assert refused.returncode == 2
+    assert "with --as-of 2026-03-05" in refused.stderr
+    assert "Traceback" not in refused.stderr
