@@ -139,22 +139,15 @@ def main() -> None:
         first = json.loads(call("-m", "winback", "run", "--json"))
         again = median(5, lambda: call("-m", "winback", "run", "--json"))
         with dashboard(Path(folder) / "prefect") as server:
-            empty = float(call("-c", EMPTY_FLOW, **server.environment).splitlines()[-1])
-            ours = float(call("-c", OUR_FLOW, **server.environment).splitlines()[-1])
-        rows = first["pull"]["read"]
+            empty, ours = (
+                float(call("-c", script, **server.environment).splitlines()[-1])
+                for script in (EMPTY_FLOW, OUR_FLOW)
+            )
+        beside_help = f"processor {helped.processor:.2f}; bare Python {bare.waited:.2f}"
+        beside_run = f"processor {again.processor:.2f}; {first['pull']['read']} rows known"
         within = [
-            told(
-                "winback --help",
-                helped.waited,
-                0.3,
-                f"processor {helped.processor:.2f}; bare Python {bare.waited:.2f}",
-            ),
-            told(
-                "winback run, unchanged",
-                again.waited,
-                2.0,
-                f"processor {again.processor:.2f}; {rows} rows known",
-            ),
+            told("winback --help", helped.waited, 0.3, beside_help),
+            told("winback run, unchanged", again.waited, 2.0, beside_run),
             told("the day as a flow, beyond", ours - empty, 1.0, f"an empty one takes {empty:.2f}"),
         ]
     if not all(within):
