@@ -1,6 +1,6 @@
 """The whole day, in order."""
 
-from prefect import flow
+from prefect import flow, task
 
 from flows.detect import enroll_lapsed
 from flows.measure import measure_outcomes
@@ -9,6 +9,13 @@ from flows.respond import apply_waiting
 from flows.send import send_batch
 from winback import day, orchestration
 from winback.day import Counts
+
+
+@task(name="rehearse the days to come")
+async def rehearse_ahead() -> None:
+    """Play the next days on a private copy, and leave what they would bring."""
+    async with orchestration.opened_day(None) as today:
+        await orchestration.publish_rehearsal(today)
 
 
 @flow(
@@ -30,4 +37,6 @@ async def reactivate(as_of: str | None = None) -> dict[str, Counts]:
             }
         await orchestration.publish_day(today, done)
         await day.beat(today)
+        # The day is done: a rehearsal that fails is told by its task and fails nothing else.
+        await rehearse_ahead(return_state=True)  # type: ignore[misc]  # awaitable, of an async task
     return done

@@ -67,6 +67,8 @@ class Day:
     deliver_news: Callable[[], Awaitable[None]] | None = None
     rng: Random = field(default_factory=SystemRandom)
     by: str = "direct"
+    rehearses_days: int = 7
+    """How many days to come the day's flow rehearses for its artifact; 0 for none."""
 
 
 async def pull(day: Day, *, only: str | None = None, progress: Progress | None = None) -> Counts:

@@ -34,6 +34,10 @@ from winback.logs import redact_logs
 from winback.outcomes.account import build_account
 from winback.outcomes.artifacts import artifact_pages
 from winback.outcomes.report import build_report
+from winback.rehearsal.deployed import deployed_schedule
+from winback.rehearsal.page import KEY as REHEARSAL_KEY
+from winback.rehearsal.page import rehearsal_page
+from winback.rehearsal.walking import rehearse
 from winback.settings import load_settings
 from winback.shipped import shipped
 from winback.states import Stage
@@ -148,7 +152,9 @@ async def publish_counts(stage: Stage, counts: Counts) -> None:
 
 async def publish_day(day: Day, done: dict[str, Counts]) -> None:
     """Leave the day's artifacts: run, funnel, lift, account, and what needs a person."""
-    with Session(day.business.engine) as session:
+    # Read only, so that nobody who writes waits for it.
+    engine = day.business.engine.execution_options(winback_reads_only=True)
+    with Session(engine) as session:
         report = build_report(session, day.business, now=day.now)
         account = build_account(session, day.business, now=day.now, days=_ACCOUNT_DAYS)
     pages = artifact_pages(report, done, account, web_url=day.business.settings.base_url)
@@ -157,6 +163,30 @@ async def publish_day(day: Day, done: dict[str, Counts]) -> None:
             acreate_markdown_artifact(key=page.key, markdown=page.text, description=page.title)
             for page in pages
         )
+    )
+
+
+async def publish_rehearsal(day: Day) -> None:
+    """Leave what the days to come would bring, by the schedule of the home's ``prefect.yaml``."""
+    if not day.rehearses_days:
+        return
+    business, settings = day.business, day.business.settings
+    done = await rehearse(
+        business,
+        # The day itself is over; what is left of it are its sends.
+        now=day.now + timedelta(seconds=1),
+        days=day.rehearses_days,
+        schedule=deployed_schedule(business.environment.home),
+        clock=day.clock,
+    )
+    page = rehearsal_page(
+        done,
+        currency=settings.business.currency,
+        policies=settings.policies,
+        mode=settings.mode,
+    )
+    await acreate_markdown_artifact(
+        key=REHEARSAL_KEY, markdown=page, description=f"What the days from {done.days[0]} bring"
     )
 
 

@@ -133,6 +133,13 @@ def test_run_goes_through_prefect_when_a_server_answers(
     assert told["detect"]["enrolled"] == 5
     kept = {artifact["key"] for artifact in ask(prefect_server, "/artifacts/filter")}
     assert kept >= {"winback-run", "winback-funnel", "winback-lift", "winback-needs-a-person"}
+    [ahead] = [
+        artifact["data"]
+        for artifact in ask(prefect_server, "/artifacts/filter")
+        if artifact["key"] == "winback-rehearsal"
+    ]
+    assert "from 2026-03-02" in ahead
+    assert "the day at 10:00, and a send every 15 minutes" in ahead
     kinds = ("flow_runs", "task_runs", "artifacts", "logs")
     everything = json.dumps(
         [ask(prefect_server, f"/{kind}/filter", {"limit": 200}) for kind in kinds]

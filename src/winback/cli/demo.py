@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 DAYS_AS_FLOWS = 7
 """The last week runs through Prefect, so that the dashboard has something to show."""
 
+AHEAD_DAYS = 7
+"""So many days after the last one are rehearsed, nothing sent."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -87,7 +90,7 @@ def _play(home: Path, server: "Dashboard") -> dict[str, Any]:
 async def _walk(sandboxed: "Sandboxed", clock: "SetClock", server: "Dashboard") -> dict[str, Any]:
     from random import Random
 
-    from winback.clock import SystemClock
+    from winback.clock import SystemClock, local_date
     from winback.day import Day, respond, run
     from winback.providers.registry import open_senders
     from winback.town.walk import SEED, DemoTown, days_between, walk
@@ -102,7 +105,10 @@ async def _walk(sandboxed: "Sandboxed", clock: "SetClock", server: "Dashboard") 
     async with open_senders(settings, environment, clock=clock) as senders:
 
         def day_at(now: datetime, by: str) -> "Day":
-            return Day(business, now, SystemClock(), senders, rng=rng, by=by)
+            # The days to come are rehearsed once, on the last day: the dashboard shows the newest.
+            is_last = local_date(now, business.zone) == days[-1]
+            ahead = AHEAD_DAYS if is_last else 0
+            return Day(business, now, SystemClock(), senders, rng=rng, by=by, rehearses_days=ahead)
 
         async def run_directly(now: datetime) -> None:
             await run(day_at(now, "direct"))
