@@ -132,7 +132,8 @@ def test_run_goes_through_prefect_when_a_server_answers(
     assert told["pull"]["read"] == 10
     assert told["detect"]["enrolled"] == 5
     kept = {artifact["key"] for artifact in ask(prefect_server, "/artifacts/filter")}
-    assert kept >= {"winback-run", "winback-funnel", "winback-lift", "winback-needs-a-person"}
+    pages = ("run", "funnel", "lift", "account", "needs-a-person")
+    assert kept >= {f"winback-{page}" for page in pages}
     [ahead] = [
         artifact["data"]
         for artifact in ask(prefect_server, "/artifacts/filter")
