@@ -44,6 +44,7 @@ Commit = Literal[
     "queue.plan",
     "send.claim",
     "send.record",
+    "send.close",
     "evidence.record",
     "pace.turn",
     "settle.by_hand",

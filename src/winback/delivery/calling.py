@@ -16,6 +16,8 @@ from typing import Final
 from sqlalchemy.orm import Session
 
 from winback.clock import Clock
+from winback.delivery.breaker import BUSY_IN_A_ROW, UNCLEAR_IN_A_ROW
+from winback.delivery.closing import close_channel
 from winback.delivery.composing import Claimed, Words, write
 from winback.delivery.gate import Hold
 from winback.delivery.leases import Lease
@@ -25,7 +27,9 @@ from winback.delivery.recording import PAUSE, Called, NotCalled, back_off
 from winback.delivery.run import Run
 from winback.enrollment.pausing import Pauses, standing_pauses
 from winback.errors import TemplateError
+from winback.failpoints import committing
 from winback.providers.outgoing import (
+    Accepted,
     Busy,
     Outgoing,
     OutgoingText,
@@ -43,9 +47,6 @@ POLL: Final = timedelta(seconds=1)
 
 _TURNS_A_SECOND: Final = 10
 """How often a worker asks for more of a pace: for each message where the pace is slower."""
-
-_BUSY_IN_A_ROW: Final = 10
-"""So many refusals for being busy, one after the other, and the channel rests for this run."""
 
 
 @dataclass(slots=True)
@@ -73,7 +74,10 @@ class Desk:
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when there may be something to do for who claims and records."""
     _shares: dict[Channel, _Share] = field(default_factory=dict)
+    to_try: set[Channel] = field(default_factory=set)
+    """Channels that were closed: one message goes first."""
     _busy: Counter[Channel] = field(default_factory=Counter)
+    _unclear: Counter[Channel] = field(default_factory=Counter)
     _pauses: Pauses = field(default_factory=Pauses)
     _polled_at: datetime | None = None
 
@@ -117,16 +121,32 @@ class Desk:
         return Called(claimed, result, words.segments, words.cost)
 
     def watch(self, called: Called) -> None:
-        """Let a channel rest when its account was refused, or when it is busy again and again."""
+        """Let a channel rest when its account is refused, or it is busy or silent in a row."""
         channel, result = called.claimed.channel, called.result
         self.called.discard(called.claimed.message_id)
         if isinstance(result, NotCalled):
             return
         if isinstance(result, Refused) and result.scope == "channel":
             self.resting[channel] = Hold(self.run.now + PAUSE, f"{result.code} {result.reason}")
+        if isinstance(result, Accepted):
+            self.to_try.discard(channel)
+        self._unclear[channel] = self._unclear[channel] + 1 if isinstance(result, Unclear) else 0
+        if isinstance(result, Unclear):
+            self._doubt(channel, result)
         self._busy[channel] = self._busy[channel] + 1 if isinstance(result, Busy) else 0
-        if isinstance(result, Busy) and self._busy[channel] >= _BUSY_IN_A_ROW:
+        if isinstance(result, Busy) and self._busy[channel] >= BUSY_IN_A_ROW:
             self.resting[channel] = Hold(back_off(self.run, result), f"busy: {result.reason}")
+
+    def _doubt(self, channel: Channel, unclear: Unclear) -> None:
+        """Close a channel for all workers when its provider is silent again and again."""
+        enough = 1 if channel in self.to_try else UNCLEAR_IN_A_ROW
+        if self._unclear[channel] < enough or channel in self.resting:
+            return
+        engine = self.run.business.engine
+        why = f"{self._unclear[channel]} calls in a row without an answer: {unclear.reason}"
+        with Session(engine) as session, committing(session.begin(), "send.close"):
+            until = close_channel(session, channel, why=why, now=self.run.now)
+        self.resting[channel] = Hold(until, why)
 
     def _stopped(self, claimed: Claimed) -> Result | NotCalled | None:
         """Say why nobody is called for a message; None where it may go."""

@@ -14,13 +14,13 @@ from functools import cache
 from typing import Any, Final
 
 from sqlalchemy import Row, Update, bindparam, delete, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from winback.clock import local_date
 from winback.customers.suppression import suppress
 from winback.database.history import record_moves
 from winback.database.tables import ChannelPause, Enrollment, Message, table_of
+from winback.delivery.closing import close_channel
 from winback.delivery.composing import Claimed
 from winback.delivery.daily import give_back
 from winback.delivery.doubting import first_look
@@ -102,7 +102,7 @@ def _kind(result: Result | NotCalled) -> type[object]:
 
 
 def _rows(session: Session, ids: Sequence[int]) -> dict[int, Row[Any]]:
-    return {row.id: row for row in session.execute(_CALLED, {"ids": ids})}
+    return {row.id: row for row in session.connection().execute(_CALLED, {"ids": ids})}
 
 
 _CALLED: Final = (
@@ -205,7 +205,8 @@ def _give_back(
         back = {"due_at": min(until, row.drop_at), "claimed_at": None}
         changes.append((row, MessageEvent.GIVE_BACK, why, back))
         if isinstance(one.result, Refused):
-            _pause(session, run, one.claimed.channel, until=until, why=why)
+            channel = one.claimed.channel
+            close_channel(session, channel, why=why, now=run.now, at_least=PAUSE)
     _change(session, run, changes)
     for one, _ in open_ones:
         _return_voucher(session, run, one.claimed)
@@ -221,23 +222,6 @@ def _until(run: Run, result: Result | NotCalled) -> tuple[datetime, str]:
         return back_off(run, result), result.reason
     assert isinstance(result, Refused)  # noqa: S101 - of scope channel, see _kind
     return run.now + PAUSE, f"{result.code} {result.reason}"
-
-
-def _pause(session: Session, run: Run, channel: Channel, *, until: datetime, why: str) -> None:
-    is_sqlite = session.get_bind().dialect.name == "sqlite"
-    values = {"why": why, "paused_at": run.now, "try_again_at": until}
-    new = session.execute(
-        (sqlite if is_sqlite else postgresql)
-        .insert(_PAUSES)
-        .values(channel=channel, **values)
-        .on_conflict_do_nothing()
-        .returning(_PAUSES.c.channel)
-    ).all()
-    if new:
-        # Once, not for each of the calls that were in flight.
-        _log.warning("channel %s is paused: %s", channel, why)
-    else:
-        session.execute(update(_PAUSES).where(_PAUSES.c.channel == channel).values(values))
 
 
 def _refuse(session: Session, run: Run, ended: Sequence[tuple[Called, Row[Any]]]) -> None:

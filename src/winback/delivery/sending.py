@@ -22,8 +22,10 @@ from winback.business import Business
 from winback.clock import Clock
 from winback.database.engine import salt_of
 from winback.database.tables import Message
+from winback.delivery.breaker import PROBES
 from winback.delivery.calling import Desk
 from winback.delivery.claiming import claim, due_messages
+from winback.delivery.closing import channels_to_try
 from winback.delivery.composing import Claimed
 from winback.delivery.doubting import settle_doubts
 from winback.delivery.leases import LeaseLost, leased
@@ -89,6 +91,8 @@ async def send_due(
         counts.cases, counts.skipped = queued.cases, queued.skipped
         counts.postponed = queued.postponed
         desk = Desk(run, senders, lease, clock)
+        with Session(run.reads) as session:
+            desk.to_try = channels_to_try(session, run.now)
         in_flight = business.settings.policies.in_flight
         await _send_queued(_Outbox(desk, counts, in_flight=in_flight, is_present=is_present))
     return counts
@@ -168,6 +172,9 @@ class _Outbox:
         Channels share alike, so that a slow one neither stops the other nor is stopped by it.
         """
         busy = sum(bool(one.ids) for one in self.streams.values())
+        if stream.channel in self.desk.to_try:
+            # It was closed: one message tries it, the others follow when that went through.
+            return 0 if stream.flying else min(PROBES, len(stream.ids))
         share = max(1, self.in_flight // max(1, busy))
         pace, size = self.desk.pace(stream.channel), max(1, share // 2)
         if pace is not None:

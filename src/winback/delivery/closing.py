@@ -1,0 +1,73 @@
+"""Close a channel for a while, and let one message try it afterwards: the circuit breaker.
+
+The state is a row that all workers share (``channel_pauses``): while it stands and its time is
+not over nobody claims; after that one message goes first, and what is accepted removes the row.
+"""
+
+import logging
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy.orm import Session
+
+from winback.database.bulk import on_conflict
+from winback.database.tables import ChannelPause, table_of
+from winback.delivery.breaker import stays_open
+from winback.states import Channel
+
+_log = logging.getLogger(__name__)
+
+_PAUSES: Final = table_of(ChannelPause)
+_CLOSE: Final = on_conflict(insert(_PAUSES).returning(_PAUSES.c.channel))
+_STRIKES: Final = select(_PAUSES.c.strikes, _PAUSES.c.try_again_at).where(
+    _PAUSES.c.channel == bindparam("b_channel")
+)
+_AGAIN: Final = (
+    update(_PAUSES)
+    .where(_PAUSES.c.channel == bindparam("b_channel"))
+    .values(
+        why=bindparam("b_why"),
+        strikes=bindparam("b_strikes"),
+        try_again_at=bindparam("b_try_again_at"),
+    )
+)
+_TRIED: Final = select(_PAUSES.c.channel).where(_PAUSES.c.try_again_at <= bindparam("now"))
+
+
+def close_channel(
+    session: Session,
+    channel: Channel,
+    *,
+    why: str,
+    now: datetime,
+    at_least: timedelta = timedelta(0),
+) -> datetime:
+    """Close a channel; gives until when. Each time in a row it stays closed for longer.
+
+    Results of calls that were in flight together count as one time.
+    """
+    until = now + max(stays_open(1), at_least)
+    connection = session.connection()
+    values = {"channel": channel, "why": why, "paused_at": now, "try_again_at": until, "strikes": 1}
+    if connection.execute(_CLOSE, values).scalar_one_or_none() is not None:
+        _log.warning("channel %s is paused: %s", channel, why)
+        return until
+    strikes, open_until = connection.execute(_STRIKES, {"b_channel": channel}).one()
+    if open_until > now:
+        # Closed a moment ago, by a call that was in flight together with this one.
+        return max(open_until, until) if at_least else open_until
+    until = now + max(stays_open(strikes + 1), at_least)
+    again = {
+        "b_channel": channel,
+        "b_why": why,
+        "b_strikes": strikes + 1,
+        "b_try_again_at": until,
+    }
+    connection.execute(_AGAIN, again)
+    return until
+
+
+def channels_to_try(session: Session, now: datetime) -> set[Channel]:
+    """Give the channels that were closed and may be tried: by one message at first."""
+    return set(session.scalars(_TRIED, {"now": now}))
