@@ -573,9 +573,9 @@ class Message(Table):
     worker_id: Mapped[int | None] = mapped_column(RowId)
     """The worker whose lease the claim stands under (FACTS.md DS-10); old workers are deleted."""
     looks: Mapped[int] = mapped_column(default=0, server_default="0")
-    """How often evidence of a doubtful send was looked for at the provider (FACTS.md DS-6)."""
+    """How often its provider was asked: about a doubt (FACTS.md DS-6), or for lost news (TW-33)."""
     look_at: Mapped[datetime | None] = mapped_column(Utc)
-    """When to look next; None: not in doubt, or looked for the last time."""
+    """When to ask next; None: nothing is unknown, or it was asked for the last time."""
     provider: Mapped[str | None] = mapped_column(String(32))
     provider_message_id: Mapped[str | None] = mapped_column(String(128))
     provider_code: Mapped[str | None] = mapped_column(String(32))
