@@ -5,17 +5,24 @@ re-import, merge and erasure. Without a channel it stops all marketing on all ch
 conditions here are asked when planning and again in the transaction that claims a send.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, SQLColumnExpression, exists, or_, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import (
+    ColumnElement,
+    SQLColumnExpression,
+    bindparam,
+    exists,
+    insert,
+    or_,
+    select,
+)
 from sqlalchemy.orm import Session, aliased
 
-from winback.database.tables import ContactPoint, Customer, Suppression
+from winback.database.bulk import on_conflict
+from winback.database.tables import ContactPoint, Customer, Suppression, table_of
 from winback.states import Channel, SuppressionReason
-
-_INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
 def suppress(
@@ -41,25 +48,18 @@ def suppress(
     if customer_id is not None:
         person = person_of(session, customer_id)
         rows.append(fact | {"key": key, "customer_id": person, "address_hash": None})
-        hashes = session.scalars(_hashes_of(person, channel)).all()
+        hashes = _hashes_of(session, person, channel)
         hashes = sorted({*hashes, *([address_hash] if address_hash else [])})
     else:
         hashes = [str(address_hash)]
     for index, one in enumerate(hashes):
         its_key = f"{key}:{one[:24]}" if rows or index else key
         rows.append(fact | {"key": its_key, "customer_id": None, "address_hash": one})
-    insert = _INSERTS[session.get_bind().dialect.name]
-    # One by one, because which of them is new is the answer; a person has few addresses.
-    fresh = [
-        session.execute(
-            insert(Suppression)
-            .values(row)
-            .on_conflict_do_nothing(index_elements=["key"])
-            .returning(Suppression.id)
-        ).scalar()
-        for row in rows
-    ]
-    return fresh[0] is not None
+    connection = session.connection()
+    is_new = connection.scalar(_SUPPRESS_ONE, rows[0]) is not None
+    if rows[1:]:
+        connection.execute(_SUPPRESS, rows[1:])
+    return is_new
 
 
 def is_suppressed(session: Session, customer_id: int, channel: Channel) -> bool:
@@ -75,8 +75,11 @@ def is_suppressed(session: Session, customer_id: int, channel: Channel) -> bool:
 
 def person_of(session: Session, customer_id: int) -> int:
     """Give the customer that a customer became by merging; itself where it was not merged."""
-    merged_into = session.scalar(select(Customer.merged_into).where(Customer.id == customer_id))
-    return customer_id if merged_into is None else merged_into
+    found = session.connection().scalar(_MERGED_INTO, {"customer_id": customer_id})
+    return customer_id if found is None else found
+
+
+_MERGED_INTO: Final = select(Customer.merged_into).where(Customer.id == bindparam("customer_id"))
 
 
 def customer_suppressed_condition(
@@ -124,9 +127,21 @@ def suppressed_condition(
     return or_(customer_suppressed_condition(customer_id, channel), has_address & ~has_free_address)
 
 
-def _hashes_of(customer_id: int, channel: Channel | None) -> Select[tuple[str]]:
-    wanted = select(ContactPoint.address_hash).where(ContactPoint.customer_id == customer_id)
-    return wanted if channel is None else wanted.where(ContactPoint.channel == channel)
+def _hashes_of(session: Session, customer_id: int, channel: Channel | None) -> Sequence[str]:
+    of = {"customer_id": customer_id}
+    connection = session.connection()
+    if channel is None:
+        return connection.scalars(_HASHES, of).all()
+    return connection.scalars(_HASHES_ON, {**of, "channel": channel}).all()
+
+
+_HASHES: Final = select(ContactPoint.address_hash).where(
+    ContactPoint.customer_id == bindparam("customer_id")
+)
+_HASHES_ON: Final = _HASHES.where(ContactPoint.channel == bindparam("channel"))
+_SUPPRESSIONS: Final = table_of(Suppression)
+_SUPPRESS: Final = on_conflict(insert(_SUPPRESSIONS), "key")
+_SUPPRESS_ONE: Final = _SUPPRESS.returning(_SUPPRESSIONS.c.id)
 
 
 def _covers(channel: Channel | SQLColumnExpression[Channel], table: Any) -> ColumnElement[bool]:

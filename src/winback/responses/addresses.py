@@ -1,13 +1,15 @@
 """An address that does not exist: written to no more; the other channel takes over, if any."""
 
-from sqlalchemy import exists, select, update
+from typing import Final
+
+from sqlalchemy import bindparam, exists, select, update
 
 from winback.customers.consent import NEEDS_CONSENT
 from winback.customers.suppression import suppress
-from winback.database.tables import ContactPoint, Enrollment
+from winback.database.tables import ContactPoint, table_of
 from winback.enrollment.machine import EnrollmentEvent
 from winback.enrollment.moving import move
-from winback.responses.hand import Hand
+from winback.responses.hand import Enrolled, Hand
 from winback.responses.hearing import Heard
 from winback.responses.matching import Matched
 from winback.states import Channel, SuppressionReason
@@ -32,12 +34,7 @@ def lose_address(hand: Hand, matched: Matched, event: Heard, reason: Suppression
         address_hash=hashed,
         channel=channel,
     )
-    hand.session.execute(
-        update(ContactPoint)
-        .where(ContactPoint.address_hash == hashed, ContactPoint.channel == channel)
-        .values(is_reachable=False)
-        .execution_options(synchronize_session=False)
-    )
+    hand.session.connection().execute(_CLOSE, {"hashed": hashed, "on_channel": channel})
     for customer_id in matched.customer_ids:
         _tell(hand, matched, event, customer_id, hashed=hashed, channel=channel)
 
@@ -70,21 +67,28 @@ def _tell(
 
 
 def _is_reachable(hand: Hand, customer_id: int) -> bool:
-    return bool(
-        hand.session.scalar(
-            select(
-                exists().where(
-                    ContactPoint.customer_id == customer_id,
-                    ContactPoint.channel.in_(NEEDS_CONSENT),
-                    ContactPoint.is_current,
-                    ContactPoint.is_reachable,
-                )
-            )
-        )
+    return bool(hand.session.connection().scalar(_IS_REACHABLE, {"customer_id": customer_id}))
+
+
+_POINTS: Final = table_of(ContactPoint)
+_CLOSE: Final = (
+    update(_POINTS)
+    .where(
+        _POINTS.c.address_hash == bindparam("hashed"), _POINTS.c.channel == bindparam("on_channel")
     )
+    .values(is_reachable=False)
+)
+_IS_REACHABLE: Final = select(
+    exists().where(
+        _POINTS.c.customer_id == bindparam("customer_id"),
+        _POINTS.c.channel.in_(NEEDS_CONSENT),
+        _POINTS.c.is_current,
+        _POINTS.c.is_reachable,
+    )
+)
 
 
-def _give_up(hand: Hand, enrollment: Enrollment) -> None:
+def _give_up(hand: Hand, enrollment: Enrolled) -> None:
     why = "no address is left that we could write to"
     if move(hand.session, enrollment.id, EnrollmentEvent.CONTACT_LOST, now=hand.now, why=why):
         hand.count("unreachable")

@@ -77,11 +77,21 @@ def _apply_batch(hand: Hand, ids: Sequence[int] | None, after: int) -> int | Non
         )
     )
     done = apply_common(hand, [(one, matched[one.event_id]) for one in readable])
+    errors = {event_id: one for event_id, one in heard if isinstance(one, str)}
+    errors |= _act_on_all(
+        hand, [(one, matched[one.event_id]) for one in readable if one.event_id not in done]
+    )
+    hand.session.flush()
     settled = [
-        _settled(hand, event_id, one, matched.get(event_id, Matched()), is_done=event_id in done)
+        _settled(
+            hand,
+            event_id,
+            one,
+            matched.get(event_id, Matched()),
+            error=errors.get(event_id, ""),
+        )
         for event_id, one in heard
     ]
-    hand.session.flush()
     connection.execute(_SETTLE, settled)
     last: int = rows[-1].id
     return last
@@ -119,9 +129,8 @@ def _read(row: Row[Any]) -> Heard | str:
 
 
 def _settled(
-    hand: Hand, event_id: int, one: Heard | str, matched: Matched, *, is_done: bool
+    hand: Hand, event_id: int, one: Heard | str, matched: Matched, *, error: str
 ) -> dict[str, Any]:
-    error = "" if is_done else one if isinstance(one, str) else _try(hand, one, matched)
     if error:
         logger.warning("event %d cannot be applied; kept as dead", event_id)
     hand.count("dead" if error else "events")
@@ -137,18 +146,35 @@ def _settled(
     }
 
 
-def _try(hand: Hand, heard: Heard, matched: Matched) -> str:
+_Pair = tuple[Heard, Matched]
+
+
+def _act_on_all(hand: Hand, pairs: Sequence[_Pair]) -> dict[int, str]:
+    """Act on events in their order; gives the errors of those that cannot be acted on.
+
+    A savepoint for each takes as long as acting: one is set around all, and only where that is
+    rolled back, for one poisoned event, is each tried for itself.
+    """
+    if not pairs or _try(hand, pairs) is None:
+        return {}
+    tried = {heard.event_id: _try(hand, [(heard, matched)]) for heard, matched in pairs}
+    return {event_id: error for event_id, error in tried.items() if error is not None}
+
+
+def _try(hand: Hand, pairs: Sequence[_Pair]) -> str | None:
+    """Act in a savepoint; gives what went wrong, and then nothing was done."""
     counted = hand.counts.copy()
     try:
         with hand.session.begin_nested():
-            act(hand, matched, heard)
+            for heard, matched in pairs:
+                act(hand, matched, heard)
     except OperationalError:
         raise
     except Exception as error:  # noqa: BLE001 - one poisoned event must not stop the others
         hand.counts.clear()
         hand.counts.update(counted)
         return _told(error)
-    return ""
+    return None
 
 
 def _told(error: Exception) -> str:

@@ -2,19 +2,15 @@
 
 from typing import Final
 
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import insert
 
+from winback.database.bulk import on_conflict
 from winback.database.history import record_move
 from winback.database.tables import Case, table_of
 from winback.responses.hand import Hand
 from winback.states import CaseKind, CaseState
 
-_OPEN: Final = {
-    dialect: insert(table_of(Case))
-    .on_conflict_do_nothing(index_elements=["key"])
-    .returning(table_of(Case).c.id)
-    for dialect, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
-}
+_OPEN: Final = on_conflict(insert(table_of(Case)), "key").returning(table_of(Case).c.id)
 _KEPT: Final = 20_000
 """Characters of a reply that a case shows; the whole stands on the event."""
 
@@ -43,8 +39,7 @@ def open_case(
         "text": text.replace("\x00", "")[:_KEPT],
         "opened_at": hand.now,
     }
-    connection = hand.session.connection()
-    case_id: int | None = connection.scalar(_OPEN[connection.dialect.name], row)
+    case_id: int | None = hand.session.connection().scalar(_OPEN, row)
     if case_id is not None:
         record_move(
             hand.session,

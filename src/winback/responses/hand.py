@@ -1,8 +1,8 @@
 """What every response works with: the session, the business, the instant, and what was counted."""
 
 from collections import Counter
-from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from dataclasses import asdict, dataclass, field, fields
+from datetime import date, datetime
 from typing import Final
 
 from sqlalchemy import bindparam, insert, select
@@ -12,21 +12,30 @@ from winback.business import Business
 from winback.database.bulk import on_conflict
 from winback.database.history import record_decision
 from winback.database.tables import Enrollment, Response, table_of
-from winback.states import OPEN_ENROLLMENTS, Reason
+from winback.states import OPEN_ENROLLMENTS, EnrollmentState, Reason
 
-_NOTE: Final = on_conflict(insert(table_of(Response)), "key").returning(table_of(Response).c.id)
-_ENROLLMENT: Final = (
-    select(Enrollment)
-    .where(Enrollment.id == bindparam("enrollment_id"))
-    .execution_options(populate_existing=True)
-)
-_OPEN_ENROLLMENT: Final = (
-    select(Enrollment)
-    .where(
-        Enrollment.customer_id == bindparam("customer_id"),
-        Enrollment.state.in_(OPEN_ENROLLMENTS),
-    )
-    .execution_options(populate_existing=True)
+
+@dataclass(frozen=True, slots=True)
+class Enrolled:
+    """What a response asks of an enrollment, as it stood when it was read."""
+
+    id: int
+    customer_id: int
+    campaign: str
+    campaign_version_id: int
+    state: EnrollmentState
+    next_step: str | None
+    due_on: date | None
+
+
+_RESPONSES: Final = table_of(Response)
+_NOTE: Final = on_conflict(insert(_RESPONSES), "key").returning(_RESPONSES.c.id)
+_ENROLLMENTS: Final = table_of(Enrollment)
+_ENROLLED: Final = select(*(_ENROLLMENTS.c[field.name] for field in fields(Enrolled)))
+_BY_ID: Final = _ENROLLED.where(_ENROLLMENTS.c.id == bindparam("enrollment_id"))
+_OPEN: Final = _ENROLLED.where(
+    _ENROLLMENTS.c.customer_id == bindparam("customer_id"),
+    _ENROLLMENTS.c.state.in_(OPEN_ENROLLMENTS),
 )
 
 
@@ -77,7 +86,7 @@ class Hand:
         return RespondCounts(**self.counts)
 
     def decide(
-        self, customer_id: int, what: str, why: str, enrollment: Enrollment | None = None
+        self, customer_id: int, what: str, why: str, enrollment: Enrolled | None = None
     ) -> None:
         """Write a decision with its sentence."""
         record_decision(
@@ -90,13 +99,16 @@ class Hand:
             enrollment_id=enrollment.id if enrollment else None,
         )
 
-    def enrollment(self, enrollment_id: int) -> Enrollment:
+    def enrollment(self, enrollment_id: int) -> Enrolled:
         """Read an enrollment as it is now."""
-        return self.session.scalars(_ENROLLMENT, {"enrollment_id": enrollment_id}).one()
+        connection = self.session.connection()
+        return Enrolled(*connection.execute(_BY_ID, {"enrollment_id": enrollment_id}).one())
 
-    def open_enrollment(self, customer_id: int) -> Enrollment | None:
+    def open_enrollment(self, customer_id: int) -> Enrolled | None:
         """Read the enrollment that holds the person's one open slot."""
-        return self.session.scalars(_OPEN_ENROLLMENT, {"customer_id": customer_id}).one_or_none()
+        connection = self.session.connection()
+        row = connection.execute(_OPEN, {"customer_id": customer_id}).one_or_none()
+        return None if row is None else Enrolled(*row)
 
     def note(
         self,
@@ -123,5 +135,4 @@ class Hand:
             "action": action,
             "at": at,
         }
-        connection = self.session.connection()
-        return connection.scalar(_NOTE, row) is not None
+        return self.session.connection().scalar(_NOTE, row) is not None

@@ -181,12 +181,12 @@ def _persons(session: Session, customer_ids: set[int]) -> dict[int, int]:
     return {
         row.id: row.person
         for chunk in _chunks(customer_ids)
-        for row in session.execute(_PERSONS, {"values": chunk})
+        for row in session.connection().execute(_PERSONS, {"values": chunk})
     }
 
 
 def _who_has(session: Session, hashed: str) -> tuple[int, ...]:
-    customers = session.scalars(_WHO_HAS, {"hashed": hashed}).all()
+    customers = session.connection().scalars(_WHO_HAS, {"hashed": hashed}).all()
     people = _persons(session, set(customers))
     return tuple(dict.fromkeys(people[customer] for customer in customers))
 

@@ -46,7 +46,7 @@ class Return:
 
 def follow_purchases(hand: Hand) -> None:
     """Take out, redeem, convert and thank for all that is new. Safe to repeat."""
-    since = hand.session.scalars(_FOLLOWED_UNTIL).one()
+    since = hand.session.connection().scalars(_FOLLOWED_UNTIL).one()
     back = _EVER if since is None else min(since, hand.now) - SLACK
     new = {"back": back, "back_on": local_date(back, hand.business.zone), "now": hand.now}
     _cancel_unlapsed(hand, new)
@@ -145,7 +145,7 @@ _SET_FOLLOWED_UNTIL: Final = update(table_of(Installation)).values(
 
 
 def _cancel_unlapsed(hand: Hand, new: Mapping[str, Any]) -> None:
-    found = hand.session.scalars(_UNLAPSED, new).all()
+    found = hand.session.connection().scalars(_UNLAPSED, new).all()
     why = "data that came late show a purchase before the enrollment: there was no lapse"
     moved = move_all(hand.session, found, EnrollmentEvent.BOUGHT_BEFORE, now=hand.now, why=why)
     hand.count("canceled", len(moved))
@@ -157,7 +157,7 @@ def _follow_redemptions(hand: Hand, new: Mapping[str, Any]) -> None:
     for one in redeemed:
         redemption(hand, one.voucher_id, one.enrollment_id)
     # Codes that were redeemed by hand, at the till, end the enrollment as well.
-    for row in hand.session.execute(_REDEEMED_BY_HAND, new).all():
+    for row in hand.session.connection().execute(_REDEEMED_BY_HAND, new).all():
         redemption(hand, row.id, row.enrollment_id)
 
 
@@ -178,7 +178,7 @@ def redemption(hand: Hand, voucher_id: int, enrollment_id: int) -> None:
 
 
 def _convert(hand: Hand, new: Mapping[str, Any]) -> None:
-    rows = hand.session.execute(_RETURNED, new).all()
+    rows = hand.session.connection().execute(_RETURNED, new).all()
     came = [Return(row.id, row.customer_id, row.campaign, row.at) for row in rows]
     for one in came:
         hand.note(

@@ -2,20 +2,21 @@
 
 from dataclasses import dataclass
 from datetime import date
+from typing import Final
 
-from sqlalchemy import func, select, update
+from sqlalchemy import bindparam, func, select, update
 
 from winback.campaign.actions import ActionKind
 from winback.campaign.versions import campaign_of_version
 from winback.clock import local_date
-from winback.database.tables import Enrollment, Response
+from winback.database.tables import Enrollment, Response, table_of
 from winback.delivery.answers import queue_answer
 from winback.enrollment import progress
 from winback.enrollment.machine import EnrollmentEvent
 from winback.enrollment.moving import move
 from winback.enrollment.timeline import months_from
 from winback.responses.cases import open_case
-from winback.responses.hand import Hand
+from winback.responses.hand import Enrolled, Hand
 from winback.responses.hearing import Heard
 from winback.responses.matching import Matched
 from winback.responses.months import months_to_choose, read_month
@@ -30,7 +31,7 @@ class _Given:
     reason: Reason
     row: Row
     event: Heard
-    enrollment: Enrollment
+    enrollment: Enrolled
     customer_id: int
 
     @property
@@ -65,8 +66,8 @@ def give_reason(hand: Hand, matched: Matched, event: Heard) -> None:
     )
     hand.count("reasons")
     # Before anything moves: conditions of later steps may ask for it.
-    hand.session.execute(
-        update(Enrollment).where(Enrollment.id == enrollment.id).values(reason=reason.value)
+    hand.session.connection().execute(
+        _SET_REASON, {"enrollment_id": enrollment.id, "given": reason.value}
     )
     if reason.value in campaign.answers and queue_answer(
         hand.session, enrollment.id, reason.value, now=hand.now
@@ -142,20 +143,31 @@ def _action_text(row: Row, event: Heard) -> str:
     return str(action_of(row))
 
 
-def _is_news(hand: Hand, enrollment: Enrollment, reason: Reason, action: str) -> bool:
-    last = hand.session.execute(
-        select(Response.reason, Response.action)
-        .where(Response.enrollment_id == enrollment.id, Response.kind == "reason")
-        .order_by(Response.id.desc())
-        .limit(1)
-    ).one_or_none()
+def _is_news(hand: Hand, enrollment: Enrolled, reason: Reason, action: str) -> bool:
+    connection = hand.session.connection()
+    last = connection.execute(_LAST_REASON, {"enrollment_id": enrollment.id}).one_or_none()
     return last is None or tuple(last) != (reason.value, action)
 
 
-def _next_key(hand: Hand, enrollment: Enrollment) -> str:
-    before = hand.session.scalar(
-        select(func.count())
-        .select_from(Response)
-        .where(Response.enrollment_id == enrollment.id, Response.kind == "reason")
-    )
+def _next_key(hand: Hand, enrollment: Enrolled) -> str:
+    before = hand.session.connection().scalar(_REASONS, {"enrollment_id": enrollment.id})
     return f"reason:{enrollment.id}:{before or 0}"
+
+
+_ENROLLMENTS: Final = table_of(Enrollment)
+_SET_REASON: Final = (
+    update(_ENROLLMENTS)
+    .where(_ENROLLMENTS.c.id == bindparam("enrollment_id"))
+    .values(reason=bindparam("given"))
+)
+_IS_A_REASON: Final = (
+    Response.enrollment_id == bindparam("enrollment_id"),
+    Response.kind == "reason",
+)
+_LAST_REASON: Final = (
+    select(Response.reason, Response.action)
+    .where(*_IS_A_REASON)
+    .order_by(Response.id.desc())
+    .limit(1)
+)
+_REASONS: Final = select(func.count()).select_from(Response).where(*_IS_A_REASON)

@@ -6,10 +6,10 @@ Before that it is asked whether it is a no, or whether a machine wrote it.
 from sqlalchemy import select
 
 from winback.customers.consent import record_consent
-from winback.database.tables import Consent, Enrollment
+from winback.database.tables import Consent
 from winback.enrollment import progress
 from winback.responses.cases import open_case
-from winback.responses.hand import Hand
+from winback.responses.hand import Enrolled, Hand
 from winback.responses.hearing import Heard
 from winback.responses.matching import Matched
 from winback.responses.quoting import new_words
@@ -90,7 +90,7 @@ def _hand_over(
         hand.count("handed_over")
 
 
-def _about(hand: Hand, matched: Matched) -> Enrollment | None:
+def _about(hand: Hand, matched: Matched) -> Enrolled | None:
     """Give the enrollment that is open, else the one that the message belonged to."""
     if matched.customer_id is None:
         return None

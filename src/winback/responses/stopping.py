@@ -1,12 +1,14 @@
 """A no means no (promise P3): one road for every kind of no, on every channel."""
 
-from sqlalchemy import select
+from typing import Final
+
+from sqlalchemy import bindparam, select
 
 from winback.customers.suppression import suppress
-from winback.database.tables import Enrollment, Message
+from winback.database.tables import Message
 from winback.enrollment.machine import EnrollmentEvent
 from winback.enrollment.moving import cancel_queued, move
-from winback.responses.hand import Hand
+from winback.responses.hand import Enrolled, Hand
 from winback.responses.hearing import Heard
 from winback.responses.matching import Matched
 from winback.states import Channel, MessageState, SuppressionReason
@@ -101,14 +103,17 @@ def stop_person(
         _end(hand, customer_id, enrollment, why)
 
 
-def _end(hand: Hand, customer_id: int, enrollment: Enrollment | None, why: str) -> None:
+def _end(hand: Hand, customer_id: int, enrollment: Enrolled | None, why: str) -> None:
     if enrollment is not None:
         move(hand.session, enrollment.id, EnrollmentEvent.OPTED_OUT, now=hand.now, why=why)
     # An answer may still wait after an enrollment has ended: a no stops that, too.
-    queued = hand.session.scalars(
-        select(Message.enrollment_id)
-        .where(Message.customer_id == customer_id, Message.state == MessageState.QUEUED)
-        .distinct()
-    ).all()
+    queued = hand.session.connection().scalars(_QUEUED, {"customer_id": customer_id}).all()
     if queued:
         cancel_queued(hand.session, queued, now=hand.now, why=why)
+
+
+_QUEUED: Final = (
+    select(Message.enrollment_id)
+    .where(Message.customer_id == bindparam("customer_id"), Message.state == MessageState.QUEUED)
+    .distinct()
+)

@@ -5,11 +5,11 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, Final
 
-from sqlalchemy import String, bindparam, func, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import String, bindparam, func, insert, select
 from sqlalchemy.orm import Session
 
 from winback.campaign.schema import Campaign
+from winback.database.bulk import on_conflict
 from winback.database.tables import Voucher, table_of
 from winback.states import VoucherState
 from winback.vouchers.codes import Rng, make_code, normalize_code
@@ -73,16 +73,12 @@ def _row(campaign: str, offer: str, code: str, *, now: datetime) -> dict[str, An
 
 
 def _insert(session: Session, rows: Sequence[dict[str, Any]]) -> list[int]:
-    insert = _INSERTS[session.get_bind().dialect.name]
-    return sorted(session.connection().scalars(insert, rows))
+    return sorted(session.connection().scalars(_INSERT, rows))
 
 
 _LOCK: Final = select(
     func.pg_advisory_xact_lock(_LOCKS, func.hashtext(bindparam("stock", type_=String)))
 )
-_INSERTS: Final = {
-    dialect: insert(table_of(Voucher))
-    .on_conflict_do_nothing(index_elements=["code_key"])
-    .returning(table_of(Voucher).c.id)
-    for dialect, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
-}
+_INSERT: Final = on_conflict(insert(table_of(Voucher)), "code_key").returning(
+    table_of(Voucher).c.id
+)

@@ -63,10 +63,10 @@ def redeem_from_purchases(session: Session, now: datetime) -> list[Redeemed]:
     Looks only at purchases first seen since the last sweep; safe to repeat. The earliest purchase
     with a code wins. A purchase whose code was redeemed by hand before is linked to its voucher.
     """
-    until = session.scalars(_REDEEMED_UNTIL).one()
+    until = session.connection().scalars(_REDEEMED_UNTIL).one()
     since = _EVER if until is None else until - _SLACK
     found: dict[int, Redeemed] = {}
-    for row in session.execute(_CARRIED, {"since": since}):
+    for row in session.connection().execute(_CARRIED, {"since": since}):
         found.setdefault(
             row.voucher_id,
             Redeemed(row.voucher_id, row.enrollment_id, row.purchase_id, row.purchased_at),
@@ -116,7 +116,7 @@ def _settle(session: Session, redeemed: list[Redeemed], now: datetime) -> None:
 def _link(session: Session, since: datetime) -> None:
     """Give vouchers that were redeemed by hand the purchase that carries their code."""
     links: dict[int, int] = {}
-    for row in session.execute(_CARRIED_BEFORE, {"since": since}):
+    for row in session.connection().execute(_CARRIED_BEFORE, {"since": since}):
         links.setdefault(row.voucher_id, row.purchase_id)
     for voucher_id, purchase_id in links.items():
         session.execute(
