@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from winback.campaign.versions import campaign_of_version
 from winback.clock import to_utc
-from winback.database.tables import Enrollment, Installation, Outcome
+from winback.database.tables import Enrollment, Outcome
 from winback.failpoints import committing
 from winback.outcomes import queries
 from winback.outcomes.rule import Bought, Redeemed, Result, Sent, Window, result_of
@@ -81,7 +81,7 @@ def _seen(session: Session, now: datetime) -> _Mark:
 
 
 def _read_mark(session: Session) -> _Mark | None:
-    kept = session.scalars(select(Installation.measured)).one_or_none()
+    kept = session.connection().scalars(queries.MARK).one_or_none()
     if kept is None:
         return None
     return _Mark(**kept | {"as_of": to_utc(datetime.fromisoformat(kept["as_of"]))})

@@ -19,13 +19,22 @@ from winback.database.tables import (
     Voucher,
     table_of,
 )
-from winback.states import VoucherState
+from winback.states import MessageState, VoucherState
 
 
 def _moved(thing: str, thing_id: InstrumentedAttribute[int], wanted: Select[Any]) -> Select[Any]:
     return wanted.join(Move, Move.thing_id == thing_id).where(
         Move.id > bindparam("moves"), Move.thing == thing
     )
+
+
+_COUNTS: Final = ~(
+    (Move.to_state == MessageState.SENDING.value)
+    | (Move.to_state == MessageState.DELIVERED.value)
+    & (Move.from_state == MessageState.ACCEPTED.value)
+)
+"""Whether a message's move may change an outcome; most do not. A claim is no cost yet, and what is
+delivered was accepted before, and counted then."""
 
 
 def _lookups() -> Iterator[Select[Any]]:
@@ -44,8 +53,10 @@ def _lookups() -> Iterator[Select[Any]]:
     )
     yield with_customer.where(Customer.changed_at >= bindparam("as_of"))
     yield select(Move.thing_id).where(Move.id > bindparam("moves"), Move.thing == "enrollment")
-    yield _moved("message", Message.id, select(Message.enrollment_id))
-    yield _moved("voucher", Voucher.id, select(Voucher.enrollment_id))
+    yield _moved("message", Message.id, select(Message.enrollment_id)).where(_COUNTS)
+    yield _moved("voucher", Voucher.id, select(Voucher.enrollment_id)).where(
+        Move.to_state == VoucherState.REDEEMED.value
+    )
     yield select(Response.enrollment_id).where(Response.id > bindparam("responses"))
 
 
@@ -57,6 +68,7 @@ NEWEST: Final = select(
         for table in (Enrollment, Move, Response, Purchase)
     )
 )
+MARK: Final = select(Installation.measured)
 SET_MARK: Final = update(table_of(Installation)).values(measured=bindparam("mark"))
 ENROLLMENTS: Final = (
     select(
