@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import insert, or_, select
+from sqlalchemy import bindparam, insert, or_, select
 from sqlalchemy.orm import Session
 
 from winback.campaign.conditions import compile_condition
@@ -35,23 +35,28 @@ def circumstances_of(
         holds=holds,
         last_days=_last_voucher_days(session, row.id, zone),
         is_gentle=row.is_gentle,
-        done=frozenset(
-            session.scalars(select(StepPassage.step).where(StepPassage.enrollment_id == row.id))
-        ),
+        done=frozenset(session.connection().scalars(_PASSED, {"enrollment_id": row.id})),
     )
+
+
+_PASSAGES: Final = table_of(StepPassage)
+_PASSED: Final = select(_PASSAGES.c.step).where(
+    _PASSAGES.c.enrollment_id == bindparam("enrollment_id")
+)
 
 
 def _last_voucher_days(session: Session, enrollment_id: int, zone: ZoneInfo) -> dict[str, date]:
-    rows = session.execute(
-        select(Voucher.offer, Voucher.expires_at).where(
-            Voucher.enrollment_id == enrollment_id,
-            Voucher.state == VoucherState.ISSUED,
-            Voucher.expires_at.is_not(None),
-        )
-    )
+    rows = session.connection().execute(_ISSUED, {"enrollment_id": enrollment_id})
     return {
         offer: last_day(expires_at, zone) for offer, expires_at in rows if expires_at is not None
     }
+
+
+_ISSUED: Final = select(Voucher.offer, Voucher.expires_at).where(
+    Voucher.enrollment_id == bindparam("enrollment_id"),
+    Voucher.state == VoucherState.ISSUED,
+    Voucher.expires_at.is_not(None),
+)
 
 
 def last_day(expires_at: datetime, zone: ZoneInfo) -> date:
@@ -61,17 +66,17 @@ def last_day(expires_at: datetime, zone: ZoneInfo) -> date:
 
 def steps_on_their_way(session: Session, enrollment_id: int) -> frozenset[str]:
     """Give the steps of which a message is being sent, in doubt, or was ever accepted."""
-    return frozenset(
-        session.scalars(
-            select(Message.step).where(
-                Message.enrollment_id == enrollment_id,
-                or_(
-                    Message.state.in_((MessageState.SENDING, MessageState.UNCONFIRMED)),
-                    Message.accepted_at.is_not(None),
-                ),
-            )
-        )
-    )
+    steps = session.connection().scalars(_ON_THEIR_WAY, {"enrollment_id": enrollment_id})
+    return frozenset(steps)
+
+
+_ON_THEIR_WAY: Final = select(Message.step).where(
+    Message.enrollment_id == bindparam("enrollment_id"),
+    or_(
+        Message.state.in_((MessageState.SENDING, MessageState.UNCONFIRMED)),
+        Message.accepted_at.is_not(None),
+    ),
+)
 
 
 def record_passed(
@@ -93,5 +98,4 @@ def record_passed(
             )
 
 
-_PASSAGES: Final = table_of(StepPassage)
 _NEW_PASSAGE: Final = on_conflict(insert(_PASSAGES)).returning(_PASSAGES.c.id)

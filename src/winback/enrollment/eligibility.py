@@ -108,7 +108,7 @@ def judge(
 ) -> list[Judged]:
     """Judge those of some customers who have lapsed, in the order of their ids."""
     today = local_date(now, zone)
-    rows = session.execute(
+    rows = session.connection().execute(
         _query_for(campaign), _parameters(campaign, customer_ids, now=now, zone=zone)
     )
     judged = [_read(row, campaign, today=today, zone=zone) for row in rows]

@@ -4,18 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from functools import cache
 from hashlib import sha256
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import func, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import bindparam, func, insert, select
 from sqlalchemy.orm import Session
-from sqlalchemy.sql.dml import ReturningInsert
 
 from winback.campaign.conditions import compile_condition
 from winback.campaign.schema import Campaign
 from winback.clock import day_start, local_date
+from winback.database.bulk import on_conflict
 from winback.database.engine import salt_of
 from winback.database.history import record_decisions, record_moves
 from winback.database.tables import Enrollment, table_of
@@ -88,14 +86,16 @@ def one_at_a_time(session: Session, campaign: Campaign) -> None:
 def _enrolled_today(session: Session, campaign: Campaign, settings: Settings, now: datetime) -> int:
     zone = settings.business.zone
     today = local_date(now, zone)
-    return session.scalars(
-        select(func.count()).where(
-            Enrollment.campaign == campaign.campaign,
-            # Implied by the next line; it is what the index knows.
-            Enrollment.enrolled_at >= day_start(today, zone),
-            Enrollment.enrolled_on == today,
-        )
-    ).one()
+    asked = {"campaign": campaign.campaign, "midnight": day_start(today, zone), "today": today}
+    return session.connection().scalars(_ENROLLED_ON, asked).one()
+
+
+_ENROLLED_ON: Final = select(func.count()).where(
+    Enrollment.campaign == bindparam("campaign"),
+    # Implied by the next line; it is what the index knows.
+    Enrollment.enrolled_at >= bindparam("midnight"),
+    Enrollment.enrolled_on == bindparam("today"),
+)
 
 
 def _entries(
@@ -169,11 +169,7 @@ def _insert(session: Session, entries: Sequence[Entry], *, now: datetime) -> dic
 
     The unique indexes decide: one enrollment per lapse, one open slot per customer.
     """
-    inserted = (
-        session.connection()
-        .execute(_insert_new(session.get_bind().dialect.name), [entry.values for entry in entries])
-        .all()
-    )
+    inserted = session.connection().execute(_INSERT, [entry.values for entry in entries]).all()
     by_customer = {entry.values["customer_id"]: entry for entry in entries}
     new = [(row.id, by_customer[row.customer_id]) for row in inserted]
     record_moves(session, [_move_row(row_id, entry, now) for row_id, entry in new])
@@ -186,15 +182,10 @@ def _insert(session: Session, entries: Sequence[Entry], *, now: datetime) -> dic
     return {entry.values["customer_id"]: entry.values["arm"] for _, entry in new}
 
 
-@cache
-def _insert_new(dialect: str) -> ReturningInsert[tuple[int, int]]:
-    insert: Any = sqlite.insert if dialect == "sqlite" else postgresql.insert
-    statement: ReturningInsert[tuple[int, int]] = (
-        insert(table_of(Enrollment))
-        .on_conflict_do_nothing()
-        .returning(Enrollment.id, Enrollment.customer_id)
-    )
-    return statement
+_ENROLLMENTS: Final = table_of(Enrollment)
+_INSERT: Final = on_conflict(insert(_ENROLLMENTS)).returning(
+    _ENROLLMENTS.c.id, _ENROLLMENTS.c.customer_id
+)
 
 
 def _move_row(row_id: int, entry: Entry, now: datetime) -> dict[str, Any]:

@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from functools import cache
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import Insert, bindparam, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import bindparam, insert, select
 from sqlalchemy.orm import Session
 
+from winback.database.bulk import on_conflict
 from winback.database.history import record_decisions
 from winback.database.tables import Refusal, table_of
 from winback.enrollment.eligibility import Judged
@@ -27,7 +26,7 @@ def store_refusals(
     A refusal of the same lapse for the same reason as before is no new decision.
     """
     ids = [one.customer_id for one in refused]
-    stood = session.execute(_STOOD, {"campaign": campaign, "ids": ids})
+    stood = session.connection().execute(_STOOD, {"campaign": campaign, "ids": ids})
     before = {customer_id: (lapsed_on, reason) for customer_id, lapsed_on, reason in stood}
     new = [one for one in refused if before.get(one.customer_id) != (one.lapsed_on, one.reason)]
     _upsert(session, campaign, version_id, refused, now=now)
@@ -62,7 +61,7 @@ def _upsert(
     now: datetime,
 ) -> None:
     session.connection().execute(
-        _replacing(session.get_bind().dialect.name),
+        _REPLACE,
         [
             {
                 "campaign": campaign,
@@ -79,22 +78,16 @@ def _upsert(
     )
 
 
-@cache
-def _replacing(dialect: str) -> Insert:
-    insert: Any = sqlite.insert if dialect == "sqlite" else postgresql.insert
-    statement = insert(table_of(Refusal))
-    replacing: Insert = statement.on_conflict_do_update(
-        index_elements=["campaign", "customer_id"],
-        set_={name: statement.excluded[name] for name in _REPLACED},
-    )
-    return replacing
-
-
-_REPLACED: Final = (
-    "lapsed_on",
-    "campaign_version_id",
-    "reason",
-    "look_again_on",
-    "customer_changed_at",
-    "at",
+_REPLACE: Final = on_conflict(
+    insert(table_of(Refusal)),
+    "campaign",
+    "customer_id",
+    replaces=(
+        "lapsed_on",
+        "campaign_version_id",
+        "reason",
+        "look_again_on",
+        "customer_changed_at",
+        "at",
+    ),
 )

@@ -54,13 +54,12 @@ def spends_of(
     """Give the 24-month spend of those of some customers who bought in it."""
     if not customer_ids:
         return {}
-    window = {"begins": _window_begins(now, zone), "now": now}
+    window: dict[str, object] = {"begins": _window_begins(now, zone), "now": now}
     if currency is None:
-        rows = session.execute(_SPENDS, {"ids": customer_ids, **window})
+        rows = session.connection().execute(_SPENDS, {"ids": customer_ids, **window})
     else:
-        rows = session.execute(
-            _SPENDS_IN_CURRENCY, {"ids": customer_ids, "currency": currency, **window}
-        )
+        window["currency"] = currency
+        rows = session.connection().execute(_SPENDS_IN_CURRENCY, {"ids": customer_ids, **window})
     return dict(rows.tuples().all())
 
 
@@ -97,7 +96,7 @@ def ranks_of(
             row.spend if row.sales else Decimal(0),
             _ranks_until(row.leaves_at, row.comes_at, today=today, zone=zone),
         )
-        for row in session.execute(_RANKS, {"ids": customer_ids, **window})
+        for row in session.connection().execute(_RANKS, {"ids": customer_ids, **window})
     }
 
 
@@ -139,7 +138,7 @@ _RANKS: Final = (
 
 def current_threshold(session: Session) -> Decimal | None:
     """Give the threshold as it was last set."""
-    return session.scalars(_THRESHOLD).one()
+    return session.connection().scalars(_THRESHOLD).one()
 
 
 _THRESHOLD: Final = select(Installation.value_threshold)
