@@ -5,8 +5,9 @@ where an offer's code is reserved too.
 """
 
 from datetime import datetime
+from typing import Final
 
-from sqlalchemy import exists, select
+from sqlalchemy import bindparam, exists, select
 from sqlalchemy.orm import Session
 
 from winback.campaign.versions import campaign_of_version
@@ -22,22 +23,8 @@ def queue_answer(session: Session, enrollment_id: int, answer_name: str, *, now:
     False for a holdout, for the suppressed, for an answer that the campaign does not have, and
     for one that was given before.
     """
-    row = session.execute(
-        select(
-            Enrollment.customer_id,
-            Enrollment.campaign,
-            Enrollment.campaign_version_id,
-            Enrollment.arm,
-            Enrollment.state,
-            exists()
-            .where(
-                Message.enrollment_id == Enrollment.id,
-                Message.step == answer_name,
-                Message.state != MessageState.CANCELED,
-            )
-            .label("is_given"),
-        ).where(Enrollment.id == enrollment_id)
-    ).one()
+    asked = {"enrollment_id": enrollment_id, "answer": answer_name}
+    row = session.connection().execute(_ANSWERED, asked).one()
     if row.is_given or row.arm is Arm.HOLDOUT or row.state is EnrollmentState.SUPPRESSED:
         return False
     campaign = campaign_of_version(session, row.campaign_version_id)
@@ -72,3 +59,19 @@ def queue_answer(session: Session, enrollment_id: int, answer_name: str, *, now:
         enrollment_id=enrollment_id,
     )
     return True
+
+
+_ANSWERED: Final = select(
+    Enrollment.customer_id,
+    Enrollment.campaign,
+    Enrollment.campaign_version_id,
+    Enrollment.arm,
+    Enrollment.state,
+    exists()
+    .where(
+        Message.enrollment_id == Enrollment.id,
+        Message.step == bindparam("answer"),
+        Message.state != MessageState.CANCELED,
+    )
+    .label("is_given"),
+).where(Enrollment.id == bindparam("enrollment_id"))
