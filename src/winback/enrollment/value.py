@@ -156,14 +156,17 @@ def set_threshold(
     """Set the threshold when a week has gone by, and give the one that holds; safe to repeat."""
     today = local_date(now, zone)
     kept = session.execute(select(Installation.value_threshold, Installation.value_set_on)).one()
-    if kept.value_set_on is not None and kept.value_set_on <= today < (
-        kept.value_set_on + _SET_EVERY
-    ):
+    if not is_to_be_set(kept.value_set_on, today):
         threshold: Decimal | None = kept.value_threshold
         return threshold
     threshold = compute_threshold(session, share=share, now=now, zone=zone, currency=currency)
     session.execute(update(Installation).values(value_threshold=threshold, value_set_on=today))
     return threshold
+
+
+def is_to_be_set(set_on: date | None, today: date) -> bool:
+    """Say whether the threshold is set anew today, given when it was set last; None is never."""
+    return set_on is None or not set_on <= today < set_on + _SET_EVERY
 
 
 def compute_threshold(

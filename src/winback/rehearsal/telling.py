@@ -3,11 +3,12 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
 from winback.delivery.pace import drain_time, pace_of
+from winback.delivery.windows import week_hours
 from winback.rehearsal.results import Rehearsal, Sending
 from winback.rehearsal.schedule import Schedule
 from winback.settings import Policies
@@ -38,6 +39,8 @@ class Drain:
     amount: int
     """Mails, or segments of texts."""
     takes: timedelta
+    fits: bool
+    """Whether that is no longer than the hours of the longest day; else the rest leaves later."""
 
 
 def totals(done: Rehearsal) -> list[Total]:
@@ -65,8 +68,25 @@ def drains(done: Rehearsal, policies: Policies, mode: Mode) -> list[Drain]:
         if amounts:
             busiest, amount = max(amounts.items(), key=lambda item: (item[1], item[0]))
             takes = drain_time(amount, pace_of(policies, channel, mode))
-            found.append(Drain(channel, busiest, amount, takes))
+            fits = takes <= _longest_day(policies, channel)
+            found.append(Drain(channel, busiest, amount, takes, fits))
     return found
+
+
+def _longest_day(policies: Policies, channel: Channel) -> timedelta:
+    quiet = policies.quiet_hours
+    hours = week_hours(quiet.sms if channel is Channel.SMS else quiet.email)
+    if hours is None:
+        return timedelta(days=1)
+    today = date.min
+    return max(
+        (
+            datetime.combine(today, span.closes) - datetime.combine(today, span.opens)
+            for span in hours.days
+            if span is not None
+        ),
+        default=timedelta(0),
+    )
 
 
 def codes_by_offer(done: Rehearsal) -> dict[str, int]:
@@ -93,7 +113,8 @@ def needs(done: Rehearsal, *, currency: str, policies: Policies, mode: Mode) -> 
         if drain.takes:
             unit = "segments" if drain.channel is Channel.SMS else "mails"
             busiest = f"{drain.amount:,} {unit} on {drain.busiest}, the busiest day,"
-            yield f"{busiest} leave in {drain.takes}"
+            longer = "" if drain.fits else ", longer than a day's hours: the rest leaves later"
+            yield f"{busiest} leave in {drain.takes}{longer}"
 
 
 Ids = Mapping[int, Mapping[str, Sequence[str]]]
@@ -128,6 +149,7 @@ def facts(
                 "busiest_day": one.busiest,
                 "amount": one.amount,
                 "seconds": int(one.takes.total_seconds()),
+                "fits_in_a_day": one.fits,
             }
             for one in drains(done, policies, mode)
         },

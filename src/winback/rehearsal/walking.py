@@ -27,7 +27,7 @@ from winback.database.copying import make_scratch, reading
 from winback.database.tables import Installation, Message, table_of
 from winback.day import Day
 from winback.delivery.rehearsing import RehearsingSender
-from winback.enrollment.value import compute_threshold
+from winback.enrollment.value import compute_threshold, is_to_be_set
 from winback.errors import ConfigError
 from winback.rehearsal import reading as found
 from winback.rehearsal.copying import Copied, copy_business
@@ -199,7 +199,7 @@ def _thresholds(source: Connection, business: Business, played: Sequence[Moment]
         set_on = session.scalars(select(Installation.value_set_on)).one()
         for moment in played:
             today = local_date(moment.at, business.zone)
-            if not moment.is_day or not _is_due(set_on, today):
+            if not moment.is_day or not is_to_be_set(set_on, today):
                 continue
             found_so_far[today] = compute_threshold(
                 session,
@@ -240,7 +240,3 @@ def _told(
             passed=found.passed(session, copied),
             queued=found.queued(session),
         )
-
-
-def _is_due(set_on: date | None, today: date) -> bool:
-    return set_on is None or not set_on <= today < set_on + timedelta(days=7)
