@@ -22,16 +22,15 @@ from winback.clock import day_start
 from winback.database.tables import Decision, Enrollment, Message, StepPassage
 from winback.enrollment.passing import Done, pass_steps
 from winback.enrollment.progress import (
-    end_rests,
     go_to,
     hand_over,
     resume,
     sleep,
     speed_up_after_click,
-    wake_due,
     why_not_resume,
 )
 from winback.enrollment.timeline import StepEnd
+from winback.enrollment.waking import end_rests, wake_due
 from winback.states import EnrollmentState, MessageState, VoucherState
 
 TODAY = date(2026, 3, 2)
@@ -54,6 +53,12 @@ def _at(session: Session, enrollment: Enrollment, **changes: Any) -> Enrollment:
 def _passages(session: Session) -> Sequence[tuple[str, str]]:
     rows = session.execute(select(StepPassage.step, StepPassage.how).order_by(StepPassage.id))
     return rows.tuples().all()
+
+
+def _wake(session: Session, now: datetime) -> int:
+    woken = wake_due(session, Standing(now))
+    session.expire_all()
+    return woken
 
 
 def _cursor(enrollment: Enrollment) -> tuple[str | None, date | None]:
@@ -193,8 +198,8 @@ def test_after_the_last_step_comes_the_rest_then_exhaustion(
     pass_step(session, enrollment.id, "farewell", StepEnd.ACCEPTED, now=now)
     assert _cursor(enrollment) == (None, TODAY + timedelta(days=14))
 
-    early = end_rests(session, now=now + timedelta(days=13), zone=LONDON)
-    then = end_rests(session, now=now + timedelta(days=14), zone=LONDON)
+    early = end_rests(session, Standing(now + timedelta(days=13)))
+    then = end_rests(session, Standing(now + timedelta(days=14)))
 
     assert (early, then) == (0, 1)
     assert enrollment.state is EnrollmentState.EXHAUSTED
@@ -265,8 +270,8 @@ def test_who_sleeps_wakes_on_the_day(
     assert session.scalars(select(Enrollment.is_asleep)).one()
     assert session.get_one(Message, queued).state is MessageState.CANCELED
     assert session.get_one(Message, answer).state is MessageState.QUEUED
-    assert wake_due(session, now=datetime.fromisoformat("2026-05-31T22:00Z"), zone=LONDON) == 0
-    assert wake_due(session, now=datetime.fromisoformat("2026-05-31T23:30Z"), zone=LONDON) == 1
+    assert _wake(session, datetime.fromisoformat("2026-05-31T22:00Z")) == 0
+    assert _wake(session, datetime.fromisoformat("2026-05-31T23:30Z")) == 1
     assert not enrollment.is_asleep
     assert _cursor(enrollment) == ("check-in", date(2026, 6, 1))
 
@@ -289,10 +294,10 @@ def test_the_rest_stands_still_in_sleep(
 
     sleep(session, enrollment.id, until=date(2026, 6, 1), now=now, zone=LONDON, why="not now")
 
-    assert end_rests(session, now=datetime.fromisoformat("2026-06-05T10:00Z"), zone=LONDON) == 0
+    assert end_rests(session, Standing(datetime.fromisoformat("2026-06-05T10:00Z"))) == 0
     evening = datetime.fromisoformat("2026-06-06T10:00Z")
-    assert wake_due(session, now=evening, zone=LONDON) == 1
-    assert end_rests(session, now=evening, zone=LONDON) == 1
+    assert _wake(session, evening) == 1
+    assert end_rests(session, Standing(evening)) == 1
 
 
 def test_after_a_hard_time_offers_wait_for_kindness(
@@ -311,7 +316,7 @@ def test_after_a_hard_time_offers_wait_for_kindness(
         is_gentle=True,
     )
 
-    wake_due(session, now=datetime.fromisoformat("2026-06-02T08:00Z"), zone=LONDON)
+    _wake(session, datetime.fromisoformat("2026-06-02T08:00Z"))
 
     assert _cursor(enrollment) == ("farewell", until)
     assert enrollment.is_gentle

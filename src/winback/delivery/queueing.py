@@ -22,8 +22,8 @@ from winback.enrollment.machine import EnrollmentEvent
 from winback.enrollment.moving import move_all
 from winback.enrollment.passing import Done, pass_steps
 from winback.enrollment.pausing import standing_pauses
-from winback.enrollment.progress import end_rests, wake_due
 from winback.enrollment.timeline import StepEnd
+from winback.enrollment.waking import end_rests, wake_due
 from winback.failpoints import committing
 from winback.states import MessageState
 from winback.vouchers.reserving import NotExported, RunOut, UsedUp, reserve_many
@@ -53,8 +53,8 @@ def queue_due(run: Run) -> Queued:
         if pauses.all is not None:
             return done
         still = [*pauses.campaigns]
-        wake_due(session, now=run.now, zone=run.zone, still=still)
-        end_rests(session, now=run.now, zone=run.zone, still=still)
+        wake_due(session, run, still=still)
+        end_rests(session, run, still=still)
     seen: set[tuple[int, str | None]] = set()
     # A step that is passed may make the next one due on the same day: look until nothing is new.
     while True:

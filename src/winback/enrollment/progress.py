@@ -1,4 +1,4 @@
-"""Move enrollments along their timeline: the cursor is ``next_step`` and ``due_on``.
+"""Move one enrollment's cursor because of what a person said or did: ``next_step``, ``due_on``.
 
 ``timeline`` says what comes next; here it is written down, guarded by where the cursor stood, so
 that what somebody else did meanwhile is never undone. Every function takes a session, leaves the
@@ -6,12 +6,12 @@ commit to the caller, and says whether it changed anything. ``zone`` is the busi
 its local days.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime
-from typing import Any, Final
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from winback.campaign.schema import Campaign, Step
@@ -25,7 +25,7 @@ from winback.enrollment.circumstances import (
     steps_on_their_way,
 )
 from winback.enrollment.machine import EnrollmentEvent
-from winback.enrollment.moving import cancel_queued, move, move_all
+from winback.enrollment.moving import cancel_queued, move
 from winback.enrollment.timeline import (
     ONE_DAY,
     Next,
@@ -103,37 +103,6 @@ def sleep(
     return changed
 
 
-def wake_due(
-    session: Session, *, now: datetime, zone: ZoneInfo, still: Collection[str] = ()
-) -> int:
-    """Wake who was asleep until today or before; their next step is due today. Gives how many.
-
-    ``still`` names campaigns that stand still: nobody of theirs wakes.
-    """
-    today = local_date(now, zone)
-    sleepers = session.scalars(_SLEEPERS, {"today": today, "still": still}).all()
-    for row in sleepers:
-        if row.next_step is None:
-            _set(session, row, is_asleep=False)
-            continue
-        campaign = campaign_of_version(session, row.campaign_version_id)
-        given = circumstances_of(session, row, now=now, zone=zone)
-        following = due_from(campaign, row.next_step, on=today, given=given)
-        record_passed(session, row, following.passed, now=now)
-        _set(session, row, next_step=following.step, due_on=following.due_on, is_asleep=False)
-        _decide(session, row, "woke", why=f"{following.step or 'the rest'} comes next", now=now)
-    return len(sleepers)
-
-
-_MOVES_ON: Final = Enrollment.campaign.not_in(bindparam("still", expanding=True))
-_SLEEPERS: Final = select(Enrollment).where(
-    Enrollment.state == EnrollmentState.ACTIVE,
-    Enrollment.due_on <= bindparam("today"),
-    Enrollment.is_asleep,
-    _MOVES_ON,
-)
-
-
 def hand_over(session: Session, enrollment_id: int, *, now: datetime, why: str) -> bool:
     """Give the customer to an associate: automation waits, what is queued is canceled."""
     return move(session, enrollment_id, EnrollmentEvent.HANDED_OVER, now=now, why=why)
@@ -197,27 +166,6 @@ def speed_up_after_click(
         return False
     _decide(session, row, "sooner", why=f"clicked; {row.next_step} is due on {due_on}", now=now)
     return True
-
-
-def end_rests(
-    session: Session, *, now: datetime, zone: ZoneInfo, still: Collection[str] = ()
-) -> int:
-    """Exhaust every enrollment whose rest after the last step is over; gives how many.
-
-    ``still`` names campaigns that stand still: their rests are frozen.
-    """
-    rested = session.scalars(_RESTED, {"today": local_date(now, zone), "still": still}).all()
-    why = "the rest after the last step is over"
-    return len(move_all(session, rested, EnrollmentEvent.RESTED, now=now, why=why))
-
-
-_RESTED: Final = select(Enrollment.id).where(
-    Enrollment.state == EnrollmentState.ACTIVE,
-    Enrollment.due_on <= bindparam("today"),
-    Enrollment.next_step.is_(None),
-    Enrollment.is_asleep.is_(False),
-    _MOVES_ON,
-)
 
 
 def _enrollment(session: Session, enrollment_id: int) -> Enrollment:
