@@ -53,10 +53,10 @@ def close_channel(
     if connection.execute(_CLOSE, values).scalar_one_or_none() is not None:
         _log.warning("channel %s is paused: %s", channel, why)
         return until
-    strikes, open_until = connection.execute(_STRIKES, {"b_channel": channel}).one()
+    strikes, open_until = connection.execute(_STRIKES, {"b_channel": channel}).tuples().one()
     if open_until > now:
         # Closed a moment ago, by a call that was in flight together with this one.
-        return max(open_until, until) if at_least else open_until
+        return open_until
     until = now + max(stays_open(strikes + 1), at_least)
     again = {
         "b_channel": channel,
