@@ -53,7 +53,9 @@ def close_channel(
     if connection.execute(_CLOSE, values).scalar_one_or_none() is not None:
         _log.warning("channel %s is paused: %s", channel, why)
         return until
-    strikes, open_until = connection.execute(_STRIKES, {"b_channel": channel}).tuples().one()
+    found = connection.execute(_STRIKES, {"b_channel": channel}).one()
+    strikes: int = found.strikes
+    open_until: datetime = found.try_again_at
     if open_until > now:
         # Closed a moment ago, by a call that was in flight together with this one.
         return open_until
