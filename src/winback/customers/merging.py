@@ -4,15 +4,15 @@ DESIGN.md, section 7: the older open enrollment stays, the other is canceled and
 analysis; steps accepted in either count for promise P1; suppression is the union.
 """
 
-from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import CursorResult, delete, exists, insert, select, update
 from sqlalchemy.orm import Session, aliased
 
+from winback.customers.canceling import Which, cancel_queued
 from winback.customers.sums import recompute_sums
-from winback.database.history import record_move, record_moves
+from winback.database.history import record_move
 from winback.database.tables import (
     CampaignVersion,
     Case,
@@ -122,7 +122,7 @@ def _end_younger_enrollment(session: Session, kept: int, gone: int, *, now: date
                 at=now,
                 why=_WHY,
             )
-            _cancel_queued(session, row.id, None, now=now)
+            cancel_queued(session, [row.id], now=now, why=_WHY, event="merged")
             release(session, row.id, now)
 
 
@@ -131,42 +131,6 @@ def _guarded(session: Session, statement: Any) -> bool:
         statement.execution_options(**_IN_BULK)
     )
     return bool(result.rowcount)
-
-
-def _cancel_queued(
-    session: Session, enrollment_id: int, steps: Iterable[str] | None, *, now: datetime
-) -> None:
-    queued = update(Message).where(
-        Message.enrollment_id == enrollment_id, Message.state == MessageState.QUEUED
-    )
-    if steps is not None:
-        queued = queued.where(Message.step.in_(tuple(steps)))
-    ids = session.scalars(
-        queued.values(state=MessageState.CANCELED, settled_at=now, reason=_WHY)
-        .returning(Message.id)
-        .execution_options(**_IN_BULK)
-    ).all()
-    _record(session, "message", ids, states=(MessageState.QUEUED, MessageState.CANCELED), now=now)
-
-
-def _record(
-    session: Session, thing: str, ids: Iterable[int], *, states: tuple[str, str], now: datetime
-) -> None:
-    record_moves(
-        session,
-        [
-            {
-                "thing": thing,
-                "thing_id": one,
-                "from_state": str(states[0]),
-                "to_state": str(states[1]),
-                "event": "merged",
-                "why": _WHY,
-                "at": now,
-            }
-            for one in ids
-        ],
-    )
 
 
 def _move_contact_points(session: Session, kept: int, gone: int) -> None:
@@ -263,7 +227,15 @@ def _count_steps_of_either(session: Session, kept: int, gone: int, *, now: datet
     steps = set(session.scalars(got)) - set(session.scalars(own))
     if not steps:
         return
-    _cancel_queued(session, still_open.id, steps, now=now)
+    cancel_queued(
+        session,
+        [still_open.id],
+        now=now,
+        why=_WHY,
+        which=Which.OF_STEPS,
+        steps=steps,
+        event="merged",
+    )
     session.execute(
         insert(StepPassage),
         [

@@ -6,15 +6,18 @@ touches no row, writes no history and says False.
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, bindparam, or_, select, update
+from sqlalchemy import BindParameter, bindparam, select, update
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.dml import ReturningUpdate
 
+from winback.customers.canceling import Which, cancel_queued
 from winback.database.history import record_decisions, record_moves
-from winback.database.tables import Enrollment, Message, Refusal
+from winback.database.tables import Enrollment, Refusal, table_of
 from winback.enrollment.machine import FINAL, EnrollmentEvent, moves_of, next_state
-from winback.states import OPEN_ENROLLMENTS, Arm, EnrollmentState, MessageState
+from winback.states import OPEN_ENROLLMENTS, Arm, EnrollmentState
 from winback.vouchers.reserving import release_many
 
 OPEN_SLOT: Final = "open_slot"
@@ -35,9 +38,7 @@ def move(
     """
     if move_all(session, [enrollment_id], event, now=now, why=why):
         return True
-    state = session.scalars(
-        select(Enrollment.state).where(Enrollment.id == enrollment_id)
-    ).one_or_none()
+    state = session.connection().scalar(_STATE, {"enrollment_id": enrollment_id})
     if state is not None:
         next_state(state, event, enrollment_id=enrollment_id)
     return False
@@ -72,14 +73,13 @@ def _move_chunk(
     why: str,
 ) -> list[int]:
     from_state, to_state = states
-    rows = session.execute(
-        update(Enrollment)
-        .where(Enrollment.id.in_(ids), Enrollment.state == from_state)
-        .values(_changes(event, to_state, now))
-        .returning(Enrollment.id, Enrollment.customer_id, Enrollment.campaign, Enrollment.arm)
-    ).all()
+    # A plain statement is cheaper; it neither writes what the session still holds back, nor tells
+    # the objects that the session gave out.
+    session.flush()
+    rows = session.connection().execute(_moving(event, *states), {"ids": ids, "at": now}).all()
     if not rows:
         return []
+    session.expire_all()
     moved = [row.id for row in rows]
     record_moves(
         session,
@@ -117,16 +117,26 @@ def _move_chunk(
     return moved
 
 
-def _changes(event: EnrollmentEvent, to_state: EnrollmentState, now: datetime) -> dict[str, Any]:
+@cache
+def _moving(
+    event: EnrollmentEvent, from_state: EnrollmentState, to_state: EnrollmentState
+) -> ReturningUpdate[tuple[int, int, str, Arm]]:
+    """Give the guarded update of one line of the machine's table."""
+    row = table_of(Enrollment).c
     changes: dict[str, Any] = {"state": to_state}
     if to_state is not EnrollmentState.ACTIVE:
         # Nobody's calendar any more: resuming sets a new day.
         changes |= {"due_on": None, "is_asleep": False}
     if to_state in FINAL:
-        changes["ended_at"] = now
+        changes["ended_at"] = bindparam("at")
     if event is EnrollmentEvent.BOUGHT_BEFORE:
         changes["is_left_out"] = True
-    return changes
+    return (
+        update(table_of(Enrollment))
+        .where(row.id.in_(_IDS), row.state == from_state)
+        .values(changes)
+        .returning(row.id, row.customer_id, row.campaign, row.arm)
+    )
 
 
 def _settle(
@@ -143,73 +153,29 @@ def _settle(
         return
     match event:
         case EnrollmentEvent.OPTED_OUT:
-            which: ColumnElement[bool] | None = None
+            which = Which.ALL
         case EnrollmentEvent.RESTED:
             # The timeline ran out by itself: an answer that waits for its hour is still owed.
-            which = Message.is_answer.is_(False)
+            which = Which.OF_THE_TIMELINE
         case _:
-            which = or_(Message.is_answer.is_(False), Message.queued_at < now)
+            which = Which.NOT_OF_NOW
     cancel_queued(session, ids, which=which, now=now, why=why)
     if to_state in FINAL:
         release_many(session, ids, now)
 
 
-def cancel_queued(
-    session: Session,
-    enrollment_ids: Sequence[int],
-    *,
-    now: datetime,
-    why: str,
-    which: ColumnElement[bool] | None = None,
-) -> int:
-    """Cancel queued messages of enrollments, all or which; gives how many.
-
-    One that is being sent is left alone: whether it went is decided by the provider.
-    """
-    condition = and_(
-        Message.enrollment_id.in_(enrollment_ids),
-        Message.state == MessageState.QUEUED,
-        *(() if which is None else (which,)),
-    )
-    canceled = session.scalars(
-        update(Message)
-        .where(condition)
-        .values(state=MessageState.CANCELED, reason=why, settled_at=now)
-        .returning(Message.id)
-    ).all()
-    record_moves(
-        session,
-        [
-            {
-                "thing": "message",
-                "thing_id": message_id,
-                "from_state": MessageState.QUEUED,
-                "to_state": MessageState.CANCELED,
-                "event": "canceled",
-                "why": why,
-                "at": now,
-            }
-            for message_id in canceled
-        ],
-    )
-    return len(canceled)
-
-
 def _free_slots(session: Session, customer_ids: Sequence[int], now: datetime) -> None:
     """Let the next detect look again at who was refused for the slot that is free now."""
-    session.execute(
-        update(Refusal)
-        .where(Refusal.customer_id.in_(customer_ids), Refusal.reason == OPEN_SLOT)
-        # A day that is past in every zone.
-        .values(look_again_on=(now - timedelta(days=1)).date())
-        .execution_options(synchronize_session=False)
-    )
+    # A day that is past in every zone.
+    past = (now - timedelta(days=1)).date()
+    session.connection().execute(_LOOK_AGAIN, {"people": customer_ids, "past": past})
 
 
 def close_windows(session: Session, *, now: datetime) -> int:
     """Observe every holdout whose measured time is over; gives how many. Safe to repeat."""
     # The day after, since the business's day may be ahead of UTC's.
-    over = session.scalars(_OVER, {"now": now, "by": now.date() + timedelta(days=1)}).all()
+    asked = {"now": now, "by": now.date() + timedelta(days=1)}
+    over = session.connection().scalars(_OVER, asked).all()
     return len(
         move_all(
             session,
@@ -231,13 +197,26 @@ _OVER: Final = select(Enrollment.id).where(
 
 def open_enrollment_of(session: Session, customer_id: int) -> int | None:
     """Give the id of the enrollment that holds the customer's one open slot, if any."""
-    return session.scalar(
-        select(Enrollment.id).where(
-            Enrollment.customer_id == customer_id, Enrollment.state.in_(OPEN_ENROLLMENTS)
-        )
-    )
+    found: int | None = session.connection().scalar(_OPEN, {"customer_id": customer_id})
+    return found
 
 
 def _chunks(ids: Sequence[int]) -> Iterator[Sequence[int]]:
     for start in range(0, len(ids), _CHUNK):
         yield ids[start : start + _CHUNK]
+
+
+_IDS: Final[BindParameter[Any]] = bindparam("ids", expanding=True)
+_STATE: Final = select(Enrollment.state).where(Enrollment.id == bindparam("enrollment_id"))
+_OPEN: Final = select(Enrollment.id).where(
+    Enrollment.customer_id == bindparam("customer_id"), Enrollment.state.in_(OPEN_ENROLLMENTS)
+)
+_REFUSALS: Final = table_of(Refusal)
+_LOOK_AGAIN: Final = (
+    update(_REFUSALS)
+    .where(
+        _REFUSALS.c.customer_id.in_(bindparam("people", expanding=True)),
+        _REFUSALS.c.reason == OPEN_SLOT,
+    )
+    .values(look_again_on=bindparam("past"))
+)

@@ -17,15 +17,16 @@ from sqlalchemy.orm import Session
 from winback.campaign.schema import Campaign, Step
 from winback.campaign.versions import campaign_of_version
 from winback.clock import local_date
+from winback.customers.canceling import Which, cancel_queued
 from winback.database.history import record_decision
-from winback.database.tables import Enrollment, Message
+from winback.database.tables import Enrollment
 from winback.enrollment.circumstances import (
     circumstances_of,
     record_passed,
     steps_on_their_way,
 )
 from winback.enrollment.machine import EnrollmentEvent
-from winback.enrollment.moving import cancel_queued, move
+from winback.enrollment.moving import move
 from winback.enrollment.timeline import (
     ONE_DAY,
     Next,
@@ -89,7 +90,7 @@ def sleep(
     if row.next_step is None and row.due_on is not None:
         # The rest stands still: what is left of it follows the waking.
         due_on = wakes_on + max(row.due_on - today, ONE_DAY)
-    cancel_queued(session, [row.id], which=Message.is_answer.is_(False), now=now, why=why)
+    cancel_queued(session, [row.id], which=Which.OF_THE_TIMELINE, now=now, why=why)
     changed = _set(
         session,
         row,
@@ -236,7 +237,7 @@ def _jump(
 ) -> None:
     """Pass for good what lies between the cursor and the step to come; cancel what is queued."""
     why = f"went on to {following.step or 'the end'}"
-    cancel_queued(session, [row.id], which=Message.is_answer.is_(False), now=now, why=why)
+    cancel_queued(session, [row.id], which=Which.OF_THE_TIMELINE, now=now, why=why)
     on_their_way = steps_on_their_way(session, row.id)
     reasons = {passed.step: passed.why for passed in following.passed}
     between = [

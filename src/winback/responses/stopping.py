@@ -4,10 +4,11 @@ from typing import Final
 
 from sqlalchemy import bindparam, select
 
+from winback.customers.canceling import cancel_queued
 from winback.customers.suppression import suppress
 from winback.database.tables import Message
 from winback.enrollment.machine import EnrollmentEvent
-from winback.enrollment.moving import cancel_queued, move
+from winback.enrollment.moving import move
 from winback.responses.hand import Enrolled, Hand
 from winback.responses.hearing import Heard
 from winback.responses.matching import Matched

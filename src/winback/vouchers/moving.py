@@ -34,12 +34,14 @@ def move_vouchers(
     (source,) = sources_of(event)
     target = move_on(source, event)
     wanted = _MOVABLE if only_if is None else _MOVABLE.where(only_if)
+    if not rows:
+        return []
     # A plain statement does not write what the session still holds back.
     session.flush()
     movable = {
         id_
         for start in range(0, len(rows), _CHUNK)
-        for id_ in session.scalars(
+        for id_ in session.connection().scalars(
             wanted, {"ids": [row["id"] for row in rows[start : start + _CHUNK]], "source": source}
         )
     }

@@ -195,33 +195,21 @@ def release(session: Session, enrollment_id: int, now: datetime) -> int:
     Call it after the enrollment's queued messages were canceled: what a live message carries
     stays reserved, and ``release_ended`` frees it later.
     """
-    return _release(session, Voucher.enrollment_id == enrollment_id, now)
+    return release_many(session, [enrollment_id], now)
 
 
 def release_many(session: Session, enrollment_ids: Sequence[int], now: datetime) -> int:
     """Free what these ended enrollments reserved and never sent, as ``release``."""
-    return _release(session, Voucher.enrollment_id.in_(enrollment_ids), now)
+    unsent = session.connection().scalars(_UNSENT_OF, {"ids": enrollment_ids}).all()
+    return _release(session, unsent, now)
 
 
 def release_ended(session: Session, now: datetime) -> int:
     """Free every code that an ended enrollment still holds without need; give how many."""
-    is_open = exists().where(
-        Enrollment.id == Voucher.enrollment_id, Enrollment.state.in_(OPEN_ENROLLMENTS)
-    )
-    return _release(session, Voucher.enrollment_id.is_not(None) & ~is_open, now)
+    return _release(session, session.connection().scalars(_UNSENT_OF_ENDED).all(), now)
 
 
-def _release(session: Session, whose: ColumnElement[bool], now: datetime) -> int:
-    carried = exists().where(
-        # Implied by the next line; it is what the index knows.
-        Message.enrollment_id == Voucher.enrollment_id,
-        Message.voucher_id == Voucher.id,
-        # Also what was called not sent, until late evidence told otherwise: somebody has the code.
-        Message.state.in_(_ON_ITS_WAY) | Message.accepted_at.is_not(None),
-    )
-    ids = session.scalars(
-        select(Voucher.id).where(whose, Voucher.state == VoucherState.RESERVED, ~carried)
-    ).all()
+def _release(session: Session, ids: Sequence[int], now: datetime) -> int:
     nobody = {"enrollment_id": None, "reserved_at": None}
     rows = [{"id": id_} | nobody for id_ in ids]
     return len(move_vouchers(session, VoucherEvent.RELEASED, rows, now=now))
@@ -244,7 +232,7 @@ def _kept(
 
 def _rows(session: Session, wanted: Select[Any], ids: Sequence[int]) -> Iterator[Row[Any]]:
     for start in range(0, len(ids), _CHUNK):
-        yield from session.execute(wanted, {"ids": ids[start : start + _CHUNK]})
+        yield from session.connection().execute(wanted, {"ids": ids[start : start + _CHUNK]})
 
 
 def _pick(
@@ -257,7 +245,7 @@ def _pick(
     if count <= 0:
         return []
     free = _FREE_AND_KNOWN if must_be_exported else _FREE
-    return list(session.scalars(free, _free_of(campaign, name, count=count)))
+    return list(session.connection().scalars(free, _free_of(campaign, name, count=count)))
 
 
 def _bind(session: Session, ids: list[int], enrollment_ids: list[int], now: datetime) -> None:
@@ -279,7 +267,9 @@ def _why_none(
     if offer.has_no_limit:
         return NotExported(name)
     is_over = offer.codes is not None and _given(session, campaign.campaign, name) >= offer.codes
-    waits = must_be_exported and session.scalar(_FREE, _free_of(campaign, name, count=1))
+    waits = must_be_exported and session.connection().scalar(
+        _FREE, _free_of(campaign, name, count=1)
+    )
     return NotExported(name) if waits and not is_over else RunOut(name)
 
 
@@ -295,7 +285,7 @@ def _free_of(campaign: Campaign, name: str, *, count: int) -> dict[str, Any]:
 
 def _given(session: Session, campaign: str, name: str) -> int:
     """Count the codes that are bound or were: the limit is over all versions of an offer."""
-    return session.scalars(_GIVEN, {"of": campaign, "name": name}).one()
+    return session.connection().scalars(_GIVEN, {"of": campaign, "name": name}).one()
 
 
 # Built once: putting a statement together costs more than the database needs to answer it.
@@ -326,3 +316,16 @@ _FREE_AND_KNOWN: Final = _FREE.where(_VOUCHERS.exported_at.is_not(None) | _VOUCH
 _GIVEN: Final = (
     select(func.count()).select_from(_TABLE).where(_OF_OFFER, _VOUCHERS.state != VoucherState.FREE)
 )
+_IS_CARRIED: Final = exists().where(
+    # Implied by the next line; it is what the index knows.
+    Message.enrollment_id == _VOUCHERS.enrollment_id,
+    Message.voucher_id == _VOUCHERS.id,
+    # Also what was called not sent, until late evidence told otherwise: somebody has the code.
+    Message.state.in_(_ON_ITS_WAY) | Message.accepted_at.is_not(None),
+)
+_UNSENT: Final = select(_VOUCHERS.id).where(_VOUCHERS.state == VoucherState.RESERVED, ~_IS_CARRIED)
+_UNSENT_OF: Final = _UNSENT.where(_VOUCHERS.enrollment_id.in_(bindparam("ids", expanding=True)))
+_IS_OPEN: Final = exists().where(
+    Enrollment.id == _VOUCHERS.enrollment_id, Enrollment.state.in_(OPEN_ENROLLMENTS)
+)
+_UNSENT_OF_ENDED: Final = _UNSENT.where(_VOUCHERS.enrollment_id.is_not(None), ~_IS_OPEN)

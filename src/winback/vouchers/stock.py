@@ -63,10 +63,8 @@ def fill(session: Session, campaign: Campaign, *, now: datetime, rng: Rng, home:
             )
             continue
         lock_stock(session, campaign.campaign, name)
-        given, free = session.execute(
-            _GIVEN_AND_FREE,
-            {"of": campaign.campaign, "name": name, "terms_now": offer.terms},
-        ).one()
+        asked = {"of": campaign.campaign, "name": name, "terms_now": offer.terms}
+        given, free = session.connection().execute(_GIVEN_AND_FREE, asked).one()
         wanted = KEPT_WITHOUT_LIMIT if offer.codes is None else offer.codes - given
         made += len(make_codes(session, campaign, name, count=wanted - free, now=now, rng=rng))
     return made
