@@ -33,6 +33,7 @@ from winback.day import Day
 from winback.environment import Environment, read_environment
 from winback.errors import ConfigError
 from winback.failpoints import committing
+from winback.messages.clean import CleanList
 from winback.messages.shelf import load_shelf
 from winback.providers.lookup_registry import open_lookups
 from winback.providers.registry import open_senders
@@ -63,7 +64,8 @@ def open_business(
     now = _instant(as_of, settings, environment, writes=writes)
     campaigns = load_campaigns(environment.home)
     facts = load_facts(environment.home)
-    shelf = load_shelf(environment.home, campaigns, facts)
+    clean = CleanList(environment.var / "clean-templates")
+    shelf = load_shelf(environment.home, campaigns, facts, clean=clean)
     engine = open_database(environment.database_url, settings.mode, SystemClock().now())
     try:
         if as_of is not None and writes:

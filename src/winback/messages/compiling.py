@@ -15,7 +15,9 @@ from sqlalchemy.orm import Session
 from winback.database.tables import TemplateVersion
 from winback.errors import FileMistakes, Mistake, TemplateError
 from winback.messages.building import compile_template, content_hash
-from winback.messages.lint import lint, positions_of, warnings
+from winback.messages.clean import digest_of
+from winback.messages.lint import lint, warnings
+from winback.messages.positions import Position, positions_of
 from winback.messages.shelf import Shelf
 from winback.messages.templates import Compiled, PublishedTemplate, Source
 from winback.states import Channel
@@ -122,21 +124,36 @@ def failing_edits(session: Session, shelf: Shelf) -> tuple[FailingEdit, ...]:
 
 def mistakes_of(shelf: Shelf, source: Source) -> tuple[Mistake, ...]:
     """Give all that keeps one file from going live."""
-    made = _compiled(source)
-    if not isinstance(made, Compiled):
-        return made
     campaign = shelf.campaign(source.campaign)
-    if campaign is None:
-        return ()
-    places = tuple(positions_of(campaign, source.template, source.channel))
+    places = None
+    if campaign is not None:
+        places = positions_of(campaign, source.template, source.channel)
     # All that the rules look at: each day reads its files anew, and few of them have changed.
     files = tuple(sorted(source.layout_files.items()))
     key = (*_content_key(source), files, places, shelf.facts.model_dump_json())
     if key not in _LINTED:
         if len(_LINTED) > _KEPT_AT_MOST:
             _LINTED.clear()
-        _LINTED[key] = tuple(lint(made, positions=places, facts=shelf.facts))
+        _LINTED[key] = _looked_at(shelf, source, places, digest=digest_of(key))
     return _LINTED[key]
+
+
+def _looked_at(
+    shelf: Shelf, source: Source, places: tuple[Position, ...] | None, *, digest: str
+) -> tuple[Mistake, ...]:
+    """Compile and lint a file, unless the same was found clean by an earlier process."""
+    if shelf.clean is not None and digest in shelf.clean:
+        return ()
+    made = _compiled(source)
+    if not isinstance(made, Compiled):
+        return made
+    if places is None:
+        # Of a campaign that is not there: nothing is sent from it.
+        return ()
+    mistakes = tuple(lint(made, positions=places, facts=shelf.facts))
+    if shelf.clean is not None and not mistakes:
+        shelf.clean.add(digest)
+    return mistakes
 
 
 def lint_shelf(shelf: Shelf) -> list[Mistake]:

@@ -14,6 +14,7 @@ from typing import Final
 from winback.campaign.loading import Facts, load_facts
 from winback.campaign.schema import Campaign
 from winback.errors import FileMistakes, Mistake
+from winback.messages.clean import CleanList
 from winback.messages.templates import DEFAULT_VARIANT, PublishedTemplate, Source
 from winback.states import Channel
 
@@ -47,6 +48,8 @@ class Shelf:
     """Files that could not be taken, with the reason."""
     kept: dict[Key, PublishedTemplate] = field(default_factory=dict, compare=False, repr=False)
     """What this shelf has published and seen committed; the key names a file, not a content."""
+    clean: CleanList | None = field(default=None, compare=False, repr=False)
+    """What earlier processes found clean; without it all is looked at."""
 
     def find(
         self, campaign: str, template: str, channel: Channel, locale: str | None = None
@@ -70,7 +73,13 @@ class Shelf:
         return next((one for one in self.campaigns if one.campaign == name), None)
 
 
-def load_shelf(home: Path, campaigns: Sequence[Campaign], facts: Facts | None = None) -> Shelf:
+def load_shelf(
+    home: Path,
+    campaigns: Sequence[Campaign],
+    facts: Facts | None = None,
+    *,
+    clean: CleanList | None = None,
+) -> Shelf:
     """Read all templates under ``home``; a file that cannot be taken is noted in ``mistakes``."""
     folder = home / "templates"
     texts: dict[Path, str] = {}
@@ -108,7 +117,7 @@ def load_shelf(home: Path, campaigns: Sequence[Campaign], facts: Facts | None = 
             sources.setdefault(key, source)
     mistakes += _lone_twins(names, home)
     known = facts if facts is not None else load_facts(home)
-    return Shelf(home, tuple(campaigns), known, sources, tuple(mistakes))
+    return Shelf(home, tuple(campaigns), known, sources, tuple(mistakes), clean=clean)
 
 
 def locale_chain(locale: str | None) -> tuple[str, ...]:
