@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from winback.delivery.looking import PersonView, Point
 from winback.delivery.run import Run
+from winback.delivery.whereabouts import find_whereabouts, hours_for_texts
 from winback.delivery.windows import Opening, next_opening, week_hours
 from winback.states import Channel
 
@@ -23,9 +24,6 @@ def opening_for(run: Run, person: PersonView, channel: Channel, point: Point) ->
     A text is held to the zones of its number too, and to what the law says of texts (FACTS.md
     LAW-23, LAW-23b); a mail to those of the person alone, where unknown to the business's own.
     """
-    # Loaded with the first question: it holds the numbers and calendars of all countries.
-    from winback.delivery.whereabouts import find_whereabouts, hours_for_texts  # noqa: PLC0415
-
     is_text, business = channel is Channel.SMS, run.business.settings.business
     whereabouts, is_known = find_whereabouts(
         time_zone=person.time_zone,

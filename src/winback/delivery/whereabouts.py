@@ -3,21 +3,24 @@
 An explicit zone settles where they are. Else every zone of the address and every zone that the
 number's area code could mean count together, so that an address far from its area code is held to
 both. Where nothing is known the zones of the business's country stand in, with the strict hours.
+
+The numbers and calendars of all countries are loaded with the first question about them: a run
+that sends no text asks none.
 """
 
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from zoneinfo import available_timezones
 
-import holidays
-import phonenumbers
 from babel.core import get_global
-from phonenumbers import timezone as number_zones
 
 from winback.delivery.lawful import is_stricter, lawful_hours
 from winback.delivery.windows import STRICT, Place, WeekHours, Whereabouts, narrowed
+
+if TYPE_CHECKING:
+    from phonenumbers import PhoneNumber
 
 _UNKNOWN: Final = "Etc/Unknown"
 
@@ -106,6 +109,8 @@ def _region(country: str, written: str) -> str:
 
 @lru_cache(maxsize=256)
 def _regions(country: str) -> dict[str, list[str]]:
+    import holidays  # noqa: PLC0415
+
     try:
         known = holidays.country_holidays(country)
     except NotImplementedError:
@@ -138,17 +143,21 @@ def _zones_by_country() -> dict[str, frozenset[str]]:
 
 @lru_cache(maxsize=65536)
 def _zones_of_number(number: str) -> frozenset[str]:
+    from phonenumbers.timezone import time_zones_for_number  # noqa: PLC0415
+
     parsed = _parsed(number)
     if parsed is None:
         return frozenset()
     known = _known_zones()
-    zones = number_zones.time_zones_for_number(parsed)
+    zones = time_zones_for_number(parsed)
     return frozenset(zone for zone in zones if zone != _UNKNOWN and zone in known)
 
 
 @lru_cache(maxsize=65536)
 def country_of(number: str) -> str | None:
     """Give the ISO code of the country that a number belongs to; None where it names none."""
+    import phonenumbers  # noqa: PLC0415
+
     parsed = _parsed(number)
     return None if parsed is None else phonenumbers.region_code_for_number(parsed)
 
@@ -161,13 +170,15 @@ def _name_places(number: str) -> Iterator[Place]:
     parsed = _parsed(number)
     if parsed is None:
         return
-    country = phonenumbers.region_code_for_number(parsed)
+    country = country_of(number)
     if country is None or country not in _zones_by_country():
         return
     yield Place(country, _STATE_OF_AREA_CODE.get(str(parsed.national_number)[:3]))
 
 
-def _parsed(number: str) -> phonenumbers.PhoneNumber | None:
+def _parsed(number: str) -> "PhoneNumber | None":
+    import phonenumbers  # noqa: PLC0415
+
     try:
         return phonenumbers.parse(number)
     except phonenumbers.NumberParseException:
