@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import psycopg
+import pytest
 from sqlalchemy import func, make_url, select
 from sqlalchemy.orm import Session
 
@@ -27,6 +28,7 @@ CUSTOMERS = 400
 WORKERS = 3
 
 
+@pytest.mark.soak
 def test_three_workers_send_each_message_once(
     prefect_server: Dashboard, postgres_url: str, tmp_path: Path
 ) -> None:

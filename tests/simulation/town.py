@@ -86,7 +86,7 @@ class Town:
     seed: int
     home: Path
     engine: Engine
-    people: int = 20
+    people: int = 14
     lapses_within: int = 250
     """Days from the first on in which they lapse."""
     rng: Random = field(init=False)
