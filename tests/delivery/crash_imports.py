@@ -1,0 +1,19 @@
+"""Everything that a process of the crash matrix needs, imported once by the server that forks."""
+
+import alembic.command
+import psycopg
+import sqlalchemy.dialects.postgresql.psycopg
+import twilio.rest.api
+import uvicorn
+
+import tests.delivery.crash_child
+import winback.cli
+import winback.delivery.leases
+import winback.house
+import winback.providers.sendgrid
+import winback.providers.twilio
+import winback.web.app
+
+winback.cli.make_app()
+
+__all__ = ["alembic", "psycopg", "sqlalchemy", "tests", "twilio", "uvicorn", "winback"]
