@@ -34,7 +34,13 @@ DAYS = st.lists(
     ),
     max_size=5,
 )
-NAMES = {PauseScope.ALL: "", PauseScope.CAMPAIGN: "six-month", PauseScope.CHANNEL: "email"}
+NAMES = {
+    PauseScope.ALL: "",
+    PauseScope.CAMPAIGN: "six-month",
+    PauseScope.CHANNEL: "email",
+    PauseScope.COUNTRY: "GB",
+}
+"""A country's pause holds texts alone; these are mails."""
 
 
 def patient(shop: Shop) -> Campaign:

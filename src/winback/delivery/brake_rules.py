@@ -1,7 +1,8 @@
 """When a campaign must stop by itself, pure: too many bounces, too many complaints.
 
-The thresholds are the mailbox providers' own (FACTS.md LAW-18, LAW-21). One angry person is no
-trend: a brake takes at least three, a warning is told from the first on.
+The thresholds are the mailbox providers' own (FACTS.md LAW-18, LAW-21). They are shares of large
+numbers: in a day of forty mails three dead mailboxes are chance, and one angry person is no trend.
+So a brake takes ten bounces or three complaints at least.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,7 +15,8 @@ BOUNCES_STOP: Final = Decimal("0.02")
 COMPLAINTS_WARN: Final = Decimal("0.001")
 COMPLAINTS_STOP: Final = Decimal("0.003")
 """Complaints by the mails delivered in a day, over all or at one mailbox domain (LAW-18)."""
-AT_LEAST: Final = 3
+BOUNCES_AT_LEAST: Final = 10
+COMPLAINTS_AT_LEAST: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class Verdict:
 
 def judge(day: DayOfMail) -> Verdict | None:
     """Say whether a campaign must stop, or deserves a warning; None where all is well."""
-    if _exceeds(day.bounced, day.accepted, BOUNCES_STOP):
+    if day.bounced >= BOUNCES_AT_LEAST and day.bounced > BOUNCES_STOP * day.accepted:
         return Verdict(
             stops=True,
             why=f"{day.bounced:,} of {day.accepted:,} mails bounced within a day; "
@@ -49,7 +51,7 @@ def judge(day: DayOfMail) -> Verdict | None:
     complaints = sum(bad for _, bad in day.by_domain.values())
     everywhere: Iterable[tuple[str, tuple[int, int]]] = [("", (delivered, complaints))]
     for domain, (good, bad) in [*everywhere, *sorted(day.by_domain.items())]:
-        if _reaches(bad, good, COMPLAINTS_STOP) and bad >= AT_LEAST:
+        if _reaches(bad, good, COMPLAINTS_STOP):
             return Verdict(stops=True, why=_complaints(bad, good, domain, "0.3 %"))
     for domain, (good, bad) in everywhere:
         if _reaches(bad, good, COMPLAINTS_WARN):
@@ -64,9 +66,5 @@ def _complaints(bad: int, good: int, domain: str, share: str) -> str:
     return f"{bad:,} of {good:,} mails delivered{where} within a day were called spam ({share})"
 
 
-def _exceeds(part: int, whole: int, share: Decimal) -> bool:
-    return part >= AT_LEAST and part > share * whole
-
-
 def _reaches(part: int, whole: int, share: Decimal) -> bool:
-    return part > 0 and part >= share * whole
+    return part >= COMPLAINTS_AT_LEAST and part >= share * whole
