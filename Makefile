@@ -8,7 +8,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export UV_SYSTEM_CERTS := 1
 export UV_NATIVE_TLS := 1
 
-.PHONY: demo test check bench install install-dev lock browser docs golden clean
+.PHONY: demo test check bench soak kill mutations install install-dev lock browser docs golden clean
 
 demo: install
 	$(BIN)/winback demo
@@ -26,6 +26,22 @@ check: install-dev
 
 bench: install-dev
 	$(BIN)/python benchmarks/run.py
+
+# All that takes long: each point of the crash matrix alone, 200 kills on each database, 200 years
+# of the simulation and longer stories, and every mutation.
+soak: install-dev
+	$(BIN)/python -m pytest -m soak
+	WINBACK_SEEDS=200 WINBACK_STORIES=300 $(BIN)/python -m pytest tests/simulation
+	$(BIN)/python -m tests.mutations
+
+# The kill test alone, so many kills on each database.
+KILLS ?= 200
+kill: install-dev
+	$(BIN)/python -m tests.soak.kill --kills $(KILLS)
+
+# Takes away what carries each promise, and sees that a test fails.
+mutations: install-dev
+	$(BIN)/python -m tests.mutations
 
 docs: install-dev
 	$(BIN)/python docs/generate.py

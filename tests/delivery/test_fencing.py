@@ -19,7 +19,7 @@ from winback.delivery.composing import Claimed
 from winback.delivery.doubting import LOOKS, settle_doubts
 from winback.delivery.leases import LEASE, Lease, begin_worker
 from winback.delivery.queueing import queue_due
-from winback.delivery.recording import NotCalled
+from winback.delivery.recording import Called, NotCalled, record_results
 from winback.delivery.sending import SendCounts
 from winback.enrollment.pausing import PauseScope, pause, resume
 from winback.providers.outgoing import Accepted, Busy, Outgoing, Refused, Result
@@ -283,6 +283,29 @@ async def test_an_error_before_the_call_is_no_doubt(
 
     assert called.result == NotCalled("not called with OperationalError")
     assert caplog.messages == [f"message {one.message_id}: not called with OperationalError"]
+
+
+def test_a_claim_that_did_not_count_gives_back_nobody_elses(shop: Shop) -> None:
+    """Whose commit was undone unseen has no say over who claimed since (DS-10, DS-23)."""
+    shop.enroll()
+    run = shop.run()
+    queue_due(run)
+    with Session(shop.engine) as session, session.begin():
+        worker = begin_worker(session, shop.now)
+        ids = due_messages(session, shop.now)[Channel.EMAIL]
+    claims = []
+    for counts in (False, True):
+        with Session(shop.engine) as session:
+            claims += claim(session, run, ids, resting={}, worker_id=worker).claimed
+            if counts:
+                session.commit()
+    undone, held = claims
+
+    with Session(shop.engine) as session, session.begin():
+        record_results(session, run, [Called(undone, NotCalled("interrupted"))])
+
+    row = shop.messages()[0]
+    assert (row.state, row.send_id) == (S.SENDING, held.send_id)
 
 
 def test_a_send_id_is_fresh_for_each_claim(shop: Shop) -> None:

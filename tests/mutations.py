@@ -1,0 +1,300 @@
+"""Break what carries the promises, one thing at a time, and see that a test fails for each.
+
+``python -m tests.mutations`` copies the tree, changes a few words of it, runs the tests that are
+named beside the change, and expects them to fail (FACTS.md DS-25). A mutant that survives, or a
+change that no longer fits the code, makes the script fail: then a promise is held by nothing but
+habit.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parents[1]
+_COPIED: Final = ("config", "docs", "flows", "src", "templates", "tests", "pyproject.toml")
+_FAILED: Final = 1
+"""What pytest exits with where a test failed, and nothing else went wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Words of one file, and what stands there instead; they occur once."""
+
+    file: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mutation:
+    """One thing that is taken away, and the tests that must not like it."""
+
+    name: str
+    changes: tuple[Change, ...]
+    tests: tuple[str, ...]
+
+
+_MATRIX: Final = "tests/delivery/test_crash_matrix.py"
+_DIES: Final = (
+    f"{_MATRIX}::test_a_day_that_dies_around_a_call_sends_nothing_twice_and_loses_nothing"
+)
+_SEND: Final = "src/winback/delivery/"
+
+MUTATIONS: Final = (
+    Mutation(
+        "no unique index on (enrollment, step)",
+        (
+            Change(
+                "src/winback/database/tables.py",
+                '"step",\n            unique=True,',
+                '"step",\n            unique=False,',
+            ),
+            Change(
+                "src/winback/database/migrations/versions/0001_first_schema.py",
+                '["enrollment_id", "step"],\n            unique=True,',
+                '["enrollment_id", "step"],\n            unique=False,',
+            ),
+        ),
+        ("tests/delivery/test_pacing.py",),
+    ),
+    Mutation(
+        "the claim is committed after the call",
+        (
+            Change(
+                f"{_SEND}sending.py",
+                "        with Session(engine) as session, "
+                'committing(session.begin(), "send.claim"):\n',
+                "        self.settle()\n"
+                "        session = self.open = Session(engine)\n"
+                "        session.begin()\n"
+                "        if session:\n",
+            ),
+            Change(
+                f"{_SEND}sending.py",
+                "    gives_up: bool = False\n",
+                "    gives_up: bool = False\n"
+                "    open: Session | None = None\n\n"
+                "    def settle(self) -> None:\n"
+                "        if self.open is not None:\n"
+                "            self.open.commit()\n"
+                "            self.open.close()\n"
+                "        self.open = None\n",
+            ),
+            Change(
+                f"{_SEND}sending.py",
+                "        ended, self.ended, self.record_at = self.ended, [], None\n",
+                "        self.settle()\n"
+                "        ended, self.ended, self.record_at = self.ended, [], None\n",
+            ),
+        ),
+        (f"{_DIES}[sqlite-sendgrid.after_call]", f"{_DIES}[postgresql-sendgrid.after_call]"),
+    ),
+    Mutation(
+        "no last look in the claim",
+        (
+            Change(
+                f"{_SEND}claiming.py",
+                "without=without)\n    never =",
+                "without=without)\n"
+                "    asked = [replace(one, verdict=Allow()) for one in asked]\n    never =",
+            ),
+            Change(
+                f"{_SEND}claiming.py",
+                "from dataclasses import dataclass, field\n",
+                "from dataclasses import dataclass, field, replace\n",
+            ),
+        ),
+        ("tests/delivery/test_no_means_no.py",),
+    ),
+    Mutation(
+        "suppression is not asked by the gate",
+        (Change(f"{_SEND}gate.py", '        (said_no, "the customer said no"),\n', ""),),
+        ("tests/delivery/test_gate.py",),
+    ),
+    Mutation(
+        "suppression is not looked up at the claim",
+        (
+            Change(
+                f"{_SEND}gate.py",
+                "said_no = asked.is_suppressed or state is",
+                "said_no = state is",
+            ),
+        ),
+        ("tests/delivery/test_no_means_no.py",),
+    ),
+    Mutation(
+        "a worker that was given up still claims",
+        (
+            Change(
+                f"{_SEND}claiming.py",
+                "    if not is_alive(session, worker_id):\n        raise LeaseLost(worker_id)\n",
+                "",
+            ),
+        ),
+        ("tests/delivery/test_fencing.py",),
+    ),
+    Mutation(
+        "a worker that was given up still calls",
+        (Change(f"{_SEND}calling.py", "if not self.holds(now):", "if not now:"),),
+        ("tests/delivery/test_fencing.py",),
+    ),
+    Mutation(
+        "a result is written down whoever claimed the row since",
+        (
+            Change(
+                f"{_SEND}recording.py",
+                "        and row.send_id == one.claimed.send_id\n",
+                "",
+            ),
+        ),
+        ("tests/delivery/test_fencing.py",),
+    ),
+    Mutation(
+        "what is in doubt goes back to the queue",
+        (
+            Change(
+                f"{_SEND}machine.py",
+                "(S.SENDING, E.DOUBT): S.UNCONFIRMED,",
+                "(S.SENDING, E.DOUBT): S.QUEUED,",
+            ),
+        ),
+        (f"{_DIES}[sqlite-sendgrid.after_call]", f"{_DIES}[postgresql-twilio.after_call]"),
+    ),
+    Mutation(
+        "the rows of a dead worker are never doubted",
+        (Change(f"{_SEND}doubting.py", "    end_dead(session, at)\n", ""),),
+        (f"{_DIES}[sqlite-sendgrid.before_call]",),
+    ),
+    Mutation(
+        "caps do not count what is in doubt",
+        (
+            Change(
+                f"{_SEND}looking.py",
+                "or_(Message.state.in_(IN_FLIGHT_OR_IN_DOUBT), Message.accepted_at.is_not(None))",
+                "Message.accepted_at.is_not(None)",
+            ),
+        ),
+        ("tests/delivery/test_hours.py",),
+    ),
+    Mutation(
+        "a webhook is answered before it is kept",
+        (
+            Change(
+                "src/winback/web/webhooks.py",
+                "    raws = take()\n    with serving.writing() as session:\n"
+                "        return store_events(session, raws, serving.now())\n",
+                "    raws = take()\n    session = Session(serving.business.engine)\n"
+                "    return store_events(session, raws, serving.now())\n",
+            ),
+            Change(
+                "src/winback/web/webhooks.py",
+                "from winback.web.serving",
+                "from sqlalchemy.orm import Session\nfrom winback.web.serving",
+            ),
+        ),
+        ("tests/web/test_webhooks.py",),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of one mutant."""
+
+    mutation: Mutation
+    says: str
+    seconds: float
+    is_killed: bool
+
+
+def try_mutation(mutation: Mutation) -> Verdict:
+    """Copy the tree, change it, and run the tests that are named; they must fail."""
+    begun = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder)
+        _copy(tree)
+        says = _change(tree, mutation.changes) or _run(tree, mutation.tests)
+    is_killed = not says
+    return Verdict(mutation, says or "killed", time.monotonic() - begun, is_killed)
+
+
+def sound(chosen: Sequence[Mutation]) -> str:
+    """Say what fails of the named tests where nothing is changed; nothing should."""
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder)
+        _copy(tree)
+        tests = sorted({test for mutation in chosen for test in mutation.tests})
+        done = _pytest(tree, tests)
+    return "" if done.returncode == 0 else done.stdout[-2000:]
+
+
+def _copy(tree: Path) -> None:
+    for name in _COPIED:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, tree / name)
+
+
+def _change(tree: Path, changes: Sequence[Change]) -> str:
+    for change in changes:
+        path = tree / change.file
+        text = path.read_text(encoding="utf-8")
+        count = text.count(change.old)
+        if count != 1:
+            return f"does not fit: {change.file} has its words {count} times"
+        path.write_text(text.replace(change.old, change.new), encoding="utf-8")
+    return ""
+
+
+def _run(tree: Path, tests: Sequence[str]) -> str:
+    done = _pytest(tree, tests)
+    if done.returncode == _FAILED and " failed" in done.stdout:
+        return ""
+    if done.returncode == 0:
+        return "SURVIVED: its tests pass"
+    return f"pytest ended with {done.returncode}: {done.stdout[-500:]}{done.stderr[-500:]}"
+
+
+def _pytest(tree: Path, tests: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    # Before the installed one, which is the tree that nothing is changed in.
+    environment = os.environ | {"PYTHONPATH": str(tree / "src")}
+    return subprocess.run(  # noqa: S603 - our own interpreter
+        [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "--tb=no", *tests],
+        cwd=tree,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Try every mutation, or those whose names hold a word; the exit code says if all died."""
+    parser = argparse.ArgumentParser(description="See that each promise is held by a test.")
+    parser.add_argument("only", nargs="?", default="", help="part of a mutation's name")
+    only = parser.parse_args(words).only
+    chosen = [mutation for mutation in MUTATIONS if only in mutation.name]
+    if broken := sound(chosen):
+        sys.stderr.write(f"the tests fail before anything is changed:\n{broken}\n")
+        return 1
+    verdicts = []
+    for mutation in chosen:
+        verdict = try_mutation(mutation)
+        verdicts.append(verdict)
+        sys.stdout.write(f"{verdict.seconds:6.1f} s  {mutation.name}: {verdict.says}\n")
+        sys.stdout.flush()
+    return 0 if verdicts and all(verdict.is_killed for verdict in verdicts) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
