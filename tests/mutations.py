@@ -19,7 +19,10 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parents[1]
-_COPIED: Final = ("config", "docs", "flows", "src", "templates", "tests", "pyproject.toml")
+_COPIED: Final = (
+    *("config", "docs", "flows", "src", "templates", "tests"),
+    *("prefect.yaml", "pyproject.toml"),
+)
 _FAILED: Final = 1
 """What pytest exits with where a test failed, and nothing else went wrong."""
 
