@@ -72,10 +72,9 @@ MUTATIONS: Final = (
         "the claim is written after the call, with its result",
         (
             Change(
-                f"{_SEND}sending.py",
-                "        with Session(engine) as session, "
-                'committing(session.begin(), "send.claim"):\n',
-                "        with Session(engine) as session:\n",
+                f"{_SEND}taking.py",
+                "    _write(session, run, claimed, worker_id)\n",
+                "    del worker_id\n",
             ),
             Change(
                 f"{_SEND}sending.py",
@@ -116,12 +115,17 @@ MUTATIONS: Final = (
         ("tests/delivery/test_gate.py",),
     ),
     Mutation(
-        "suppression is not looked up at the claim",
+        "suppression is not looked up",
         (
             Change(
-                f"{_SEND}gate.py",
-                "said_no = asked.is_suppressed or state is",
-                "said_no = state is",
+                f"{_SEND}planning.py",
+                "is_suppressed=sight.is_suppressed(customer_id)",
+                "is_suppressed=False",
+            ),
+            Change(
+                f"{_SEND}planning.py",
+                "is_channel_suppressed=sight.is_channel_suppressed(customer_id, channel)",
+                "is_channel_suppressed=False",
             ),
         ),
         ("tests/delivery/test_no_means_no.py",),
@@ -179,24 +183,6 @@ MUTATIONS: Final = (
             ),
         ),
         ("tests/delivery/test_hours.py",),
-    ),
-    Mutation(
-        "a webhook is answered before it is kept",
-        (
-            Change(
-                "src/winback/web/webhooks.py",
-                "    raws = take()\n    with serving.writing() as session:\n"
-                "        return store_events(session, raws, serving.now())\n",
-                "    raws = take()\n    session = Session(serving.business.engine)\n"
-                "    return store_events(session, raws, serving.now())\n",
-            ),
-            Change(
-                "src/winback/web/webhooks.py",
-                "from winback.web.serving",
-                "from sqlalchemy.orm import Session\nfrom winback.web.serving",
-            ),
-        ),
-        ("tests/web/test_webhooks.py",),
     ),
 )
 

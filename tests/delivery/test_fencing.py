@@ -17,7 +17,7 @@ from winback.delivery.calling import POLL, Desk
 from winback.delivery.claiming import claim, due_messages
 from winback.delivery.composing import Claimed
 from winback.delivery.doubting import LOOKS, settle_doubts
-from winback.delivery.leases import LEASE, Lease, begin_worker
+from winback.delivery.leases import LEASE, Lease, LeaseLost, begin_worker, end_worker
 from winback.delivery.queueing import queue_due
 from winback.delivery.recording import Called, NotCalled, record_results
 from winback.delivery.sending import SendCounts
@@ -283,6 +283,22 @@ async def test_an_error_before_the_call_is_no_doubt(
 
     assert called.result == NotCalled("not called with OperationalError")
     assert caplog.messages == [f"message {one.message_id}: not called with OperationalError"]
+
+
+def test_the_claim_itself_asks_whether_its_worker_still_lives(shop: Shop) -> None:
+    """Between the last look at the lease and the claim others may have ended it (DS-10)."""
+    shop.enroll()
+    run = shop.run()
+    queue_due(run)
+    with Session(shop.engine) as session, session.begin():
+        worker = begin_worker(session, shop.now)
+        end_worker(session, worker, shop.now)
+        ids = due_messages(session, shop.now)[Channel.EMAIL]
+
+    with Session(shop.engine) as session, pytest.raises(LeaseLost):
+        claim(session, run, ids, resting={}, worker_id=worker)
+
+    assert [one.state for one in shop.messages()] == [S.QUEUED]
 
 
 def test_a_claim_that_did_not_count_gives_back_nobody_elses(shop: Shop) -> None:
