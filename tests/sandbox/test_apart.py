@@ -2,17 +2,25 @@
 
 import asyncio
 import json
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import timedelta
+from functools import partial
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
 import aiohttp
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from pytest_httpserver import HTTPServer
 
 from tests.conftest import NOW
@@ -235,3 +243,44 @@ def test_a_start_that_fails_is_said(tmp_path: Path) -> None:
         stand_ins_apart(tmp_path / "file" / "sandbox.db"),
     ):
         pass
+
+
+def self_signed(folder: Path) -> Path:
+    """Write a key and a certificate of its own for the loopback."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "stand-ins")])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(7)
+        .not_valid_before(NOW - timedelta(days=3650))
+        .not_valid_after(NOW + timedelta(days=3650))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False
+        )
+        .sign(key, SHA256())
+    )
+    written = folder / "stand-ins.pem"
+    written.write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        + certificate.public_bytes(Encoding.PEM)
+    )
+    return written
+
+
+async def test_they_serve_over_tls_to_who_trusts_their_certificate_only(tmp_path: Path) -> None:
+    """With a certificate both calls and orders are encrypted, and a stranger's is refused."""
+    certificate = self_signed(tmp_path)
+    with stand_ins_apart(tmp_path / "sandbox.db", certificate=certificate) as stand:
+        assert stand.url.startswith("https://")
+        headers = {"Authorization": f"Bearer {stand.credentials.api_key}"}
+        trusting = ssl.create_default_context(cafile=certificate)
+        async with aiohttp.ClientSession(headers=headers) as client:
+            call = partial(client.post, f"{stand.url}/v3/mail/send", json=build_mail(mail()))
+            async with call(ssl=trusting) as answer:
+                assert answer.status == 202
+            with pytest.raises(aiohttp.ClientConnectorCertificateError):
+                await call()
+        assert stand.calls == 1

@@ -10,6 +10,7 @@ import hmac
 import json
 import os
 import signal
+import ssl
 import sys
 import threading
 from contextlib import suppress
@@ -77,7 +78,7 @@ async def _serve(given: argparse.Namespace) -> None:
         has_advanced_opt_out=given.advanced_opt_out,
     )
     token = letters(SystemRandom(), 32)
-    url = await pair.open(OrderDesk(pair, token).take, given.port)
+    url = await pair.open(OrderDesk(pair, token).take, given.port, tls=_tls(given.certificate))
     if given.faults:
         await pair.obey(Behave(read_plan(json.loads(_text(given.faults)))))
     told = {"url": url, "credentials": asdict(pair.credentials), "token": token}
@@ -107,8 +108,19 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--seed", type=int, help="make secrets and ids the same each time")
     parser.add_argument("--faults", help="a plan of faults as JSON, or a file with one")
+    parser.add_argument(
+        "--certificate", type=Path, help="PEM file with key and certificate: serve over TLS"
+    )
     parser.add_argument("--advanced-opt-out", action="store_true", help="name STOP and START")
     return parser.parse_args()
+
+
+def _tls(certificate: Path | None) -> ssl.SSLContext | None:
+    if certificate is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    return context
 
 
 def _text(faults: str) -> str:

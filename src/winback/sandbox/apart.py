@@ -7,6 +7,7 @@ latest, however that one dies.
 
 import http.client
 import json
+import ssl
 import subprocess
 import sys
 import threading
@@ -28,12 +29,19 @@ class Child:
     """A pair of stand-ins in a child process, and the line to it; runs until the block ends."""
 
     def __init__(
-        self, path: Path, *, seed: int | None, has_advanced_opt_out: bool, port: int = 0
+        self,
+        path: Path,
+        *,
+        seed: int | None,
+        has_advanced_opt_out: bool,
+        port: int = 0,
+        certificate: Path | None = None,
     ) -> None:
         command = [sys.executable, "-m", "winback.sandbox", "--record", str(path)]
         command += ["--port", str(port)]
         command += [] if seed is None else ["--seed", str(seed)]
         command += ["--advanced-opt-out"] if has_advanced_opt_out else []
+        command += [] if certificate is None else ["--certificate", str(certificate)]
         self._lock = threading.Lock()
         self._process = subprocess.Popen(  # noqa: S603 - our own module
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -46,9 +54,7 @@ class Child:
         self.url: str = told["url"]
         self.credentials = Credentials(**told["credentials"])
         self._token: str = told["token"]
-        self._connection = http.client.HTTPConnection(
-            urlsplit(self.url).netloc, timeout=_WAIT_SECONDS
-        )
+        self._connection = _connection(urlsplit(self.url).netloc, certificate)
 
     def __enter__(self) -> Self:
         """Give the line."""
@@ -93,3 +99,10 @@ class Child:
             self._process.kill()
             self._process.wait()
         self._process.stdout.close()
+
+
+def _connection(address: str, certificate: Path | None) -> http.client.HTTPConnection:
+    if certificate is None:
+        return http.client.HTTPConnection(address, timeout=_WAIT_SECONDS)
+    trusting = ssl.create_default_context(cafile=certificate)
+    return http.client.HTTPSConnection(address, timeout=_WAIT_SECONDS, context=trusting)

@@ -1,5 +1,6 @@
 """One pair of stand-ins in the loop that runs: what the handles of ``stand_ins`` talk to."""
 
+import ssl
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -73,13 +74,19 @@ class Pair:
         )
         self._wire: Wire | None = None
 
-    async def open(self, take: Callable[[Exchange], None] | None = None, port: int = 0) -> str:
+    async def open(
+        self,
+        take: Callable[[Exchange], None] | None = None,
+        port: int = 0,
+        *,
+        tls: ssl.SSLContext | None = None,
+    ) -> str:
         """Begin to serve on a loopback port, a free one unless given; gives the URL.
 
-        ``take`` is asked in place of the desk when given.
+        ``take`` is asked in place of the desk when given; with ``tls`` calls are encrypted.
         """
         self._wire = Wire(take or self.desk.take)
-        return await self._wire.open(port)
+        return await self._wire.open(port, tls)
 
     async def close(self) -> None:
         """Stop serving and close everything."""

@@ -243,17 +243,25 @@ def stand_ins_apart(
     seed: int | None = None,
     has_advanced_opt_out: bool = False,
     port: int = 0,
+    certificate: Path | None = None,
 ) -> Iterator[Sandbox]:
     """Serve the stand-ins in a process of their own until the block ends.
 
     As ``stand_ins``, but they go on when threads, loops and other children of this process die,
     and end with this process. They stand at the instant that ``clock`` gives when they start; a
     clock that is set later is told to them by ``Sandbox.tell_time``, the machine's is their own.
+    With ``certificate``, a PEM file of a key and its certificate, they serve over TLS only.
     Raises WinbackError when they do not start.
     """
     with TemporaryDirectory() as folder:
         file = path or Path(folder) / "sandbox.db"
-        with Child(file, seed=seed, has_advanced_opt_out=has_advanced_opt_out, port=port) as child:
+        with Child(
+            file,
+            seed=seed,
+            has_advanced_opt_out=has_advanced_opt_out,
+            port=port,
+            certificate=certificate,
+        ) as child:
             record = Record(file, is_reader=True)
             try:
                 sandbox = Sandbox(child, record, clock=clock or SystemClock())
