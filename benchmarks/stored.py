@@ -32,6 +32,8 @@ class Shares:
     purchases: int
     new: int
     due: int
+    every: int = 4
+    """Every so many-th customer has a number for texts; nobody where it is 0."""
 
     @property
     def bounds(self) -> dict[str, int]:
@@ -229,15 +231,16 @@ def _purchases(connection: Connection, words: _Words, shares: Shares) -> None:
 
 
 def _addresses(connection: Connection, words: _Words, shares: Shares) -> None:
-    """Write a mail address for everyone and a number for every fourth, with consent.
+    """Write a mail address for everyone and a number for some, with consent.
 
     Those who were refused have given none.
     """
     bounds, seen = shares.bounds, words.at.format(NOW - timedelta(days=400))
+    has_number = f"n % {shares.every} = 0" if shares.every else "false"
     has_consent = f"(n <= {bounds['waiting']} OR n > {bounds['refused']})"
     for channel, address, part in (
         ("email", "'ann.' || n || '@example.com'", "true"),
-        ("sms", "'+4479' || (10000000 + n)", "n % 4 = 0"),
+        ("sms", "'+4479' || (10000000 + n)", has_number),
     ):
         _insert(
             connection,
