@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from functools import partial
 from random import Random, SystemRandom
 from typing import Final
 
@@ -19,6 +20,7 @@ from sqlalchemy.orm import Session
 from winback.business import Business
 from winback.clock import Clock
 from winback.database.tables import StageRun, table_of
+from winback.delivery.admitting import mails_for_new
 from winback.delivery.brakes import apply_brakes
 from winback.delivery.evidence import resolve_doubts
 from winback.delivery.sending import send_due
@@ -97,7 +99,11 @@ async def detect(day: Day) -> Counts:
     business = day.business
     with _recorded(day, Stage.DETECT) as counts:
         detected = detect_lapses(
-            business.engine, business.campaigns, settings=business.settings, now=day.now
+            business.engine,
+            business.campaigns,
+            settings=business.settings,
+            now=day.now,
+            mail_room=partial(mails_for_new, business=business, now=day.now),
         )
         counts.update(asdict(detected))
     return counts

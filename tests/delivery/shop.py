@@ -11,7 +11,7 @@ from random import Random
 from typing import Any
 
 from pydantic import SecretStr
-from sqlalchemy import Engine, insert, select
+from sqlalchemy import Engine, insert, select, update
 from sqlalchemy.orm import Session
 
 from tests.conftest import NOW
@@ -216,6 +216,24 @@ class Shop:
             return session.execute(
                 insert(Enrollment).values(values | fields).returning(Enrollment.id)
             ).scalar_one()
+
+    def lapse(self, count: int, *, on: date = date(2025, 8, 1), spent: int = 40) -> list[int]:
+        """Add customers who lapsed and whom detect has not met; gives their ids."""
+        enrolled = [self.enroll() for _ in range(count)]
+        noon = datetime(on.year, on.month, on.day, 12, tzinfo=UTC)
+        with Session(self.engine) as session, session.begin():
+            rows = [session.get_one(Enrollment, id_) for id_ in enrolled]
+            ids = [row.customer_id for row in rows]
+            for row in rows:
+                session.delete(row)
+            bought = {"last_purchased_on": on, "last_purchased_at": noon}
+            session.execute(update(Customer).where(Customer.id.in_(ids)).values(bought))
+            session.execute(
+                update(Purchase)
+                .where(Purchase.customer_id.in_(ids))
+                .values(purchased_on=on, purchased_at=noon, amount=Decimal(spent))
+            )
+        return ids
 
     def _customer(self, session: Session, lapsed_on: date, fields: dict[str, Any]) -> int:
         bought_at = datetime(lapsed_on.year, lapsed_on.month, lapsed_on.day, 12, tzinfo=UTC)

@@ -191,6 +191,20 @@ def mails_have_bounced(shop: Shop) -> None:
         shop.enroll(due_on=shop.now.date() + timedelta(days=1))
 
 
+def mails_warm_up(shop: Shop) -> None:
+    """Seventy lapsed on two days: fifty mails on the first day, the newest first."""
+    shop.change(mode=Mode.LIVE)
+    shop.limit(daily_limits=DailyLimits(email=60, sms=500))
+    shop.lapse(45, on=date(2025, 7, 30), spent=900)
+    shop.lapse(25)
+
+
+def _enters_slowly(done: Rehearsal) -> bool:
+    by_day = [sum(one.day == day for one in done.entries) for day in done.days]
+    newest = {one.customer_id for one in done.entries if one.day == done.days[0]}
+    return by_day == [50, 20] and set(range(46, 71)) <= newest
+
+
 def a_worker_is_in_the_middle(shop: Shop) -> None:
     """Let one message be in the hands of a living worker, and one in those of a dead one."""
     for _ in range(2):
@@ -243,6 +257,7 @@ CASES: Final = {
     ),
     "calls": Case(associates_call, lambda done: done.count(Channel.CALL) == 2),
     "brake": Case(mails_have_bounced, lambda done: not done.sendings, days=3),
+    "warm-up": Case(mails_warm_up, _enters_slowly, days=2),
     "pause": Case(a_channel_stands_still, lambda done: done.count(Channel.SMS) == 0),
 }
 
@@ -280,6 +295,8 @@ def test_what_is_rehearsed_happens(shop: Shop, name: str) -> None:
     zone = shop.business.zone
     happen(shop, list(moments(case.schedule, now=shop.now, days=case.days, zone=zone)))
     assert rehearsed(done) == record.since()
+    entries = sorted((one.day, one.customer_id, one.campaign, one.arm) for one in done.entries)
+    assert entries == record.entered()
 
 
 def test_what_is_being_called_counts_as_accepted(shop: Shop) -> None:

@@ -12,6 +12,7 @@ from winback.cli.output import AsJson, print_json, say
 if TYPE_CHECKING:
     from winback.cli.online import Part
     from winback.errors import Mistake
+    from winback.settings import Settings
 
 
 def register(app: typer.Typer) -> None:
@@ -86,7 +87,25 @@ def _files(home: Path) -> "tuple[list[Mistake], list[str]]":
     settings = load_settings(home)
     is_sandbox = settings.mode is Mode.SANDBOX
     told = [*notices(settings, campaigns), *notes_on(sources, is_sandbox=is_sandbox)]
+    told += _warm_up_notices(settings)
     return [], [*told, *warnings, *_clock_notices(home, settings.business.time_zone)]
+
+
+def _warm_up_notices(settings: "Settings") -> list[str]:
+    """Say what the warm-up does to the first days of a business that writes for real."""
+    from winback.delivery.limits import days_to_full, warm_up_limit
+    from winback.delivery.warming import warms_up
+
+    limit = settings.policies.daily_limits.email
+    days = days_to_full(limit)
+    if not warms_up(settings) or not days:
+        return []
+    says = (
+        f"mails warm up: {warm_up_limit(0, limit)} on the first day, half as many again after "
+        f"each day with mails and without a brake, {limit:,} after {days} such days; until then "
+        "the newest lapses come first, and no more enter than mails can leave (policies.warm_up)"
+    )
+    return [says]
 
 
 def _clock_notices(home: Path, zone: str) -> list[str]:

@@ -16,10 +16,10 @@ from sqlalchemy.orm import Session
 from winback.clock import day_start, local_date
 from winback.database.bulk import insert_new
 from winback.database.tables import ChannelDay, Message, table_of
-from winback.delivery.limits import days_to_full, warm_up_limit
 from winback.delivery.run import Run
+from winback.delivery.warming import mails_of_day, warms_up
 from winback.delivery.windows import tomorrow_start
-from winback.states import Channel, Mode
+from winback.states import Channel
 
 WRITTEN: Final = (Channel.EMAIL, Channel.SMS)
 
@@ -63,14 +63,11 @@ def give_back(session: Session, given: Mapping[tuple[Channel, date], int]) -> No
 
 def limit_today(session: Session, run: Run, channel: Channel) -> int:
     """Give how many of a channel may leave today at most: its daily limit, or the warm-up's."""
-    policies = run.business.settings.policies
+    settings = run.business.settings
+    limits = settings.policies.daily_limits
     if channel is Channel.SMS:
-        return policies.daily_limits.sms
-    limit = policies.daily_limits.email
-    if run.business.settings.mode is not Mode.LIVE or policies.warm_up == "off":
-        return limit
-    days = session.scalars(_DAYS_WITH, {"channel": channel, "today": run.today}).one()
-    return warm_up_limit(min(days, days_to_full(limit)), limit)
+        return limits.sms
+    return mails_of_day(session, settings, run.today) if warms_up(settings) else limits.email
 
 
 def _claimed_today(session: Session, run: Run) -> dict[Channel, int]:
@@ -91,7 +88,7 @@ def _claimed_today(session: Session, run: Run) -> dict[Channel, int]:
 def _today(session: Session, run: Run) -> dict[Channel, int]:
     # Yesterday's and tomorrow's too: around midnight not all workers stand in the same day.
     span = {"since": run.today - _ONE_DAY, "until": run.today + _ONE_DAY}
-    found = session.execute(_AROUND, span)
+    found = session.connection().execute(_AROUND, span)
     return {channel: claimed for channel, day, claimed in found if day == run.today}
 
 
@@ -133,11 +130,6 @@ _AROUND: Final = (
     .with_for_update()
 )
 _CHANNELS: Final = select(_DAYS.c.channel).distinct()
-_DAYS_WITH: Final = select(func.count()).where(
-    _DAYS.c.channel == bindparam("channel"),
-    _DAYS.c.day < bindparam("today"),
-    _DAYS.c.claimed > 0,
-)
 _COUNT: Final = (
     update(_DAYS)
     .where(_DAYS.c.channel == bindparam("b_channel"), _DAYS.c.day == bindparam("b_day"))

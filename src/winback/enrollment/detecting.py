@@ -8,7 +8,7 @@ twice and no more than the limit.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -26,7 +26,7 @@ from winback.enrollment.turns import next_turns, settle
 from winback.enrollment.value import ranks_of, set_threshold, spends_of
 from winback.failpoints import committing
 from winback.settings import Settings
-from winback.states import Arm
+from winback.states import Arm, Channel
 
 _log = logging.getLogger(__name__)
 
@@ -51,30 +51,51 @@ class DetectCounts:
         )
 
 
+MailRoom = Callable[[Session], int | None]
+"""Gives how many more people may enter today by the mails of a warm-up; None: it is over."""
+
+
 def detect(
-    engine: Engine, campaigns: Sequence[Campaign], *, settings: Settings, now: datetime
+    engine: Engine,
+    campaigns: Sequence[Campaign],
+    *,
+    settings: Settings,
+    now: datetime,
+    mail_room: MailRoom | None = None,
 ) -> DetectCounts:
     """Enroll who has newly lapsed, campaign by campaign in the order of priority.
 
-    Owns its transactions. Safe to repeat, and in two processes at once.
+    While ``mail_room`` gives a number, no more enter than that a campaign that writes mails, and
+    the newest lapses come first. Owns its transactions. Safe to repeat, and in two processes at
+    once.
     """
     counts = DetectCounts()
     for campaign in sorted(campaigns, key=lambda one: (one.priority, one.campaign)):
-        detected = _detect_one(engine, campaign, settings=settings, now=now)
+        room = mail_room if _writes_mails(campaign) else None
+        detected = _detect_one(engine, campaign, settings=settings, now=now, mail_room=room)
         _log.info("detect %s: %s", campaign.campaign, detected)
         counts += detected
     return counts
 
 
+def _writes_mails(campaign: Campaign) -> bool:
+    return any(Channel.EMAIL in step.channels for step in campaign.steps)
+
+
 def _detect_one(
-    engine: Engine, campaign: Campaign, *, settings: Settings, now: datetime
+    engine: Engine,
+    campaign: Campaign,
+    *,
+    settings: Settings,
+    now: datetime,
+    mail_room: MailRoom | None,
 ) -> DetectCounts:
     zone, currency = settings.business.zone, settings.business.currency
     with Session(engine) as session, committing(session.begin(), "detect.version"):
         version_id = keep_version(session, campaign, now)
         set_threshold(session, share=settings.value.high, now=now, zone=zone, currency=currency)
     look = Look(campaign, version_id, settings, now)
-    return _judge_what_changed(engine, look) + _enroll_in_turn(engine, look)
+    return _judge_what_changed(engine, look) + _enroll_in_turn(engine, look, mail_room)
 
 
 def _judge_what_changed(engine: Engine, look: Look) -> DetectCounts:
@@ -94,7 +115,7 @@ def _judge_what_changed(engine: Engine, look: Look) -> DetectCounts:
     return DetectCounts(refused=refused)
 
 
-def _enroll_in_turn(engine: Engine, look: Look) -> DetectCounts:
+def _enroll_in_turn(engine: Engine, look: Look, mail_room: MailRoom | None) -> DetectCounts:
     """Enroll who comes first, some at a time, until the day's limit is reached."""
     counts = DetectCounts()
     before: Sequence[int] = ()
@@ -104,12 +125,21 @@ def _enroll_in_turn(engine: Engine, look: Look) -> DetectCounts:
                 # Whoever entered now could not be written to, and would be measured all the same.
                 return counts
             room = room_today(session, look.campaign, settings=look.settings, now=look.now)
-            coming = next_turns(session, look, min(room, _AT_ONCE)) if room > 0 else ()
+            mails = mail_room(session) if mail_room is not None and room > 0 else None
+            coming = _coming(session, look, room, mails=mails)
             if coming == before:
                 # Nobody waits, or nobody of them can be enrolled or refused.
                 return counts
             counts += _enroll_some(session, look, coming)
             before = coming
+
+
+def _coming(session: Session, look: Look, room: int, *, mails: int | None) -> Sequence[int]:
+    """Give whose turn it is; ``mails`` is the warm-up's room, None where nothing warms up."""
+    most = min(room, _AT_ONCE) if mails is None else min(room, mails, _AT_ONCE)
+    if most <= 0:
+        return ()
+    return next_turns(session, look, most, newest_first=mails is not None)
 
 
 def _enroll_some(session: Session, look: Look, customer_ids: Sequence[int]) -> DetectCounts:
