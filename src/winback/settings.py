@@ -247,6 +247,8 @@ class DailyLimits(Strict):
 
     email: Annotated[int, Field(ge=0)] = 2000
     sms: Annotated[int, Field(ge=0)] = 500
+    sms_segments: Annotated[int, Field(ge=1)] | None = None
+    """A brand's budget at the carriers, over all its numbers (FACTS.md TW-19b); None: none."""
 
 
 @dataclass(frozen=True, slots=True)

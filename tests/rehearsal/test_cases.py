@@ -191,6 +191,13 @@ def mails_have_bounced(shop: Shop) -> None:
         shop.enroll(due_on=shop.now.date() + timedelta(days=1))
 
 
+def segments_are_few(shop: Shop) -> None:
+    """Six texts of two segments or more, where five segments may leave in a day."""
+    shop.limit(daily_limits=DailyLimits(sms_segments=5))
+    for number in range(6):
+        shop.enroll(next_step="check-in", customer={"given_name": "Ann" * (1 + 30 * (number % 2))})
+
+
 def mails_warm_up(shop: Shop) -> None:
     """Seventy lapsed on two days: fifty mails on the first day, the newest first."""
     shop.change(mode=Mode.LIVE)
@@ -257,6 +264,7 @@ CASES: Final = {
     ),
     "calls": Case(associates_call, lambda done: done.count(Channel.CALL) == 2),
     "brake": Case(mails_have_bounced, lambda done: not done.sendings, days=3),
+    "segments": Case(segments_are_few, waits_for("budget of text segments"), days=5),
     "warm-up": Case(mails_warm_up, _enters_slowly, days=2),
     "pause": Case(a_channel_stands_still, lambda done: done.count(Channel.SMS) == 0),
 }

@@ -802,7 +802,7 @@ class ChannelDay(Table):
     claimed: Mapped[int] = mapped_column(default=0)
     """Claims less those given back to the queue."""
     segments: Mapped[int] = mapped_column(default=0)
-    """Of texts; a brand's daily budget is counted in them (FACTS.md TW-19b)."""
+    """Of texts, counted while a brand's daily budget of them is set (FACTS.md TW-19b)."""
 
 
 class Pace(Table):

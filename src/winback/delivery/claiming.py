@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from winback.database.history import record_decisions
 from winback.database.tables import Enrollment, Message, table_of
 from winback.delivery.asking import Asked, Today, Unavailable, ask_all, see_people, see_today
+from winback.delivery.budget import SPENT, budget_of
 from winback.delivery.composing import Claimed
 from winback.delivery.daily import count_claims, left_today
 from winback.delivery.falling import skip_messages
@@ -109,6 +110,9 @@ def _take_or_leave(
 ) -> None:
     """Ask the gate about each message, and do what it says."""
     sight = see_people(session, run, rows)
+    budget = budget_of(session, run)
+    if budget is not None:
+        today.holds[Channel.SMS] += budget.holds(run)
     reserved, without = _reserve(session, run, rows)
     if reserved:
         rows = _queued(session, run, [row.id for row in rows])
@@ -124,8 +128,13 @@ def _take_or_leave(
             except TemplateError as none_live:
                 until = min(tomorrow_start(run.now, run.zone), one.row.drop_at)
                 late.append((one, Postpone(until, str(none_live))))
-    done.claimed = take(session, run, ready, sight=sight, worker_id=worker_id)
-    count_claims(session, run, Counter(one.channel for one in done.claimed))
+    done.claimed = take(session, run, ready, sight=sight, worker_id=worker_id, budget=budget)
+    if budget is not None:
+        until = tomorrow_start(run.now, run.zone)
+        over = [one.asked for one in ready if one.asked.row.id in budget.over]
+        late += [(one, Postpone(min(until, one.row.drop_at), SPENT)) for one in over]
+    segments = sum(one.segments for one in done.claimed)
+    count_claims(session, run, Counter(one.channel for one in done.claimed), segments=segments)
     _postpone(session, run, late)
     skip_messages(session, run, never)
     done.postponed += len(late)

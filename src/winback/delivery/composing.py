@@ -60,6 +60,8 @@ class Claimed:
     context: Context
     voucher_id: int | None
     valid_for_seconds: int
+    segments: int = 0
+    """What the claim took of the day's budget of segments; 0 where none is set."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ that claims of several workers take turns: limits and caps are exact, and no cla
 again. The counters of days before they were kept are made from the messages, once.
 """
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
@@ -40,10 +41,26 @@ def left_today(session: Session, run: Run) -> dict[Channel, int]:
     }
 
 
-def count_claims(session: Session, run: Run, claimed: Mapping[Channel, int]) -> None:
-    """Count messages that were claimed today; the counters are there since ``left_today``."""
+def segments_today(session: Session, run: Run) -> int:
+    """Give how many segments of texts were claimed today while a budget of them was set."""
+    return session.connection().scalars(_SEGMENTS, {"day": run.today}).one_or_none() or 0
+
+
+def count_claims(
+    session: Session, run: Run, claimed: Mapping[Channel, int], *, segments: int = 0
+) -> None:
+    """Count messages that were claimed today; the counters are there since ``left_today``.
+
+    ``segments`` are those of the texts; they are counted only where a budget is set, since it
+    takes a text's words to know them.
+    """
     rows = [
-        {"b_channel": channel, "b_day": run.today, "more": more}
+        {
+            "b_channel": channel,
+            "b_day": run.today,
+            "more": more,
+            "more_segments": segments if channel is Channel.SMS else 0,
+        }
         for channel, more in claimed.items()
         if more
     ]
@@ -51,11 +68,24 @@ def count_claims(session: Session, run: Run, claimed: Mapping[Channel, int]) -> 
         session.connection().execute(_COUNT, rows)
 
 
-def give_back(session: Session, given: Mapping[tuple[Channel, date], int]) -> None:
-    """Take claims back that surely sent nothing, by the channel and the day of the claim."""
+def give_back(session: Session, given: Iterable[tuple[Channel, date, int]]) -> None:
+    """Take claims back that surely sent nothing.
+
+    Of each the channel, the day of the claim, and the segments that were counted for it.
+    """
+    claims: Counter[tuple[Channel, date]] = Counter()
+    segments: Counter[tuple[Channel, date]] = Counter()
+    for channel, day, parts in given:
+        claims[channel, day] += 1
+        segments[channel, day] += parts
     rows = [
-        {"b_channel": channel, "b_day": day, "more": -less}
-        for (channel, day), less in sorted(given.items())
+        {
+            "b_channel": channel,
+            "b_day": day,
+            "more": -less,
+            "more_segments": -segments[channel, day],
+        }
+        for (channel, day), less in sorted(claims.items())
     ]
     if rows:
         session.connection().execute(_COUNT, rows)
@@ -129,11 +159,17 @@ _AROUND: Final = (
     .order_by(_DAYS.c.day, _DAYS.c.channel)
     .with_for_update()
 )
+_SEGMENTS: Final = select(_DAYS.c.segments).where(
+    _DAYS.c.channel == Channel.SMS, _DAYS.c.day == bindparam("day")
+)
 _CHANNELS: Final = select(_DAYS.c.channel).distinct()
 _COUNT: Final = (
     update(_DAYS)
     .where(_DAYS.c.channel == bindparam("b_channel"), _DAYS.c.day == bindparam("b_day"))
-    .values(claimed=_DAYS.c.claimed + bindparam("more"))
+    .values(
+        claimed=_DAYS.c.claimed + bindparam("more"),
+        segments=_DAYS.c.segments + bindparam("more_segments"),
+    )
 )
 _SPAN: Final = (
     Message.channel == bindparam("channel"),

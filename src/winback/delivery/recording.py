@@ -5,7 +5,7 @@ by the send id: a row that was claimed anew since is not touched (DS-10).
 """
 
 import logging
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -193,10 +193,10 @@ def _doubt(session: Session, run: Run, ended: Sequence[tuple[Called, Row[Any]]])
 
 def _give_back(
     session: Session, run: Run, ended: Sequence[tuple[Called, Row[Any]]]
-) -> Counter[tuple[Channel, date]]:
+) -> list[tuple[Channel, date, int]]:
     """Put back what was surely not sent, and pause a channel whose account was refused.
 
-    Gives how many claims of which channel and day that were.
+    Gives of each claim the channel, the day, and what it took of the budget of segments.
     """
     open_ones = [(one, row) for one, row in ended if row.state is MessageState.SENDING]
     changes = []
@@ -210,9 +210,10 @@ def _give_back(
     _change(session, run, changes)
     for one, _ in open_ones:
         _return_voucher(session, run, one.claimed)
-    return Counter(
-        (one.claimed.channel, local_date(row.claimed_at, run.zone)) for one, row in open_ones
-    )
+    return [
+        (one.claimed.channel, local_date(row.claimed_at, run.zone), one.claimed.segments)
+        for one, row in open_ones
+    ]
 
 
 def _until(run: Run, result: Result | NotCalled) -> tuple[datetime, str]:

@@ -12,6 +12,7 @@ from winback.database.bulk import insert_new
 from winback.database.history import record_moves
 from winback.database.tables import Link, Message, table_of
 from winback.delivery.asking import Asked
+from winback.delivery.budget import Budget
 from winback.delivery.composing import (
     Carried,
     Claimed,
@@ -31,7 +32,7 @@ from winback.messages.links import Links, ShortLink, short_links
 from winback.messages.templates import PublishedTemplate
 from winback.messages.variants import variant_for
 from winback.states import Channel, MessageState
-from winback.vouchers.reserving import issue_many
+from winback.vouchers.reserving import issue_many, return_unsent
 
 _POLICY: Final = "1"
 """Version of the rules of consent and hours, stored with the basis (FACTS.md LAW-1)."""
@@ -78,9 +79,18 @@ def template_for(
 
 
 def take(
-    session: Session, run: Run, ready: Sequence[Ready], *, sight: Sight, worker_id: int
+    session: Session,
+    run: Run,
+    ready: Sequence[Ready],
+    *,
+    sight: Sight,
+    worker_id: int,
+    budget: Budget | None = None,
 ) -> list[Claimed]:
-    """Claim messages that the gate let go, in one write; the caller commits before it sends."""
+    """Claim messages that the gate let go, in one write; the caller commits before it sends.
+
+    Texts that do not fit into the day's budget are left as they were, and noted there.
+    """
     if not ready:
         return []
     vouchers = _issued(session, run, ready)
@@ -96,6 +106,11 @@ def take(
         )
         for one in ready
     ]
+    if budget is not None:
+        claimed = _within(session, run, claimed, budget=budget)
+        links = [link for link in links if link.message_id not in budget.over]
+    if not claimed:
+        return []
     _write(session, run, claimed, worker_id)
     if links:
         session.connection().execute(
@@ -103,6 +118,17 @@ def take(
             [{"id": link.id, "message_id": link.message_id, "url": link.url} for link in links],
         )
     return claimed
+
+
+def _within(
+    session: Session, run: Run, claimed: Sequence[Claimed], *, budget: Budget
+) -> list[Claimed]:
+    """Keep what the budget has room for; an own voucher of the others is reserved as before."""
+    kept = budget.keep(run, claimed)
+    for one in claimed:
+        if one.message_id in budget.over and one.voucher_id is not None:
+            return_unsent(session, one.voucher_id, one.message_id, run.now)
+    return kept
 
 
 def _issued(session: Session, run: Run, ready: Sequence[Ready]) -> dict[int, Carried]:
