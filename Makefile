@@ -8,7 +8,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export UV_SYSTEM_CERTS := 1
 export UV_NATIVE_TLS := 1
 
-.PHONY: demo test check bench soak kill mutations install install-dev lock browser docs golden clean
+.PHONY: demo test check bench soak kill mutations install install-dev install-bench lock browser docs golden clean
 
 demo: install
 	$(BIN)/winback demo
@@ -24,7 +24,7 @@ check: install-dev
 	$(BIN)/deptry src flows
 	$(BIN)/python docs/generate.py --check
 
-bench: install-dev
+bench: install-dev install-bench
 	$(BIN)/python benchmarks/run.py
 
 # All that takes long: each point of the crash matrix alone, 200 kills on each database, 200 years
@@ -52,6 +52,7 @@ golden: install-dev
 
 install: $(VENV)/.installed
 install-dev: $(VENV)/.installed-dev
+install-bench: $(VENV)/.installed-bench
 
 # uv installs in seconds; where it cannot be had or does not work, plain pip does the same, slower.
 define install_locked
@@ -75,6 +76,11 @@ $(VENV)/.installed-dev: requirements-dev.txt pyproject.toml
 	$(call install_locked,requirements-dev.txt)
 	@touch $@ $(VENV)/.installed
 
+$(VENV)/.installed-bench: requirements-bench.txt
+	@echo "adding the peer that the benchmarks measure to $(VENV)"
+	$(call install_locked,requirements-bench.txt)
+	@touch $@
+
 # The pages are tested in a real browser.
 browser:
 	@command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1 \
@@ -89,6 +95,9 @@ lock: install-dev
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-header --no-annotate -q \
 		-c requirements-dev.txt -o requirements.txt
+	$(BIN)/uv pip compile --group bench --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-header --no-annotate -q \
+		-c requirements-dev.txt -o requirements-bench.txt
 
 clean:
 	rm -rf $(VENV) var
