@@ -17,24 +17,12 @@ from winback.clock import local_date
 from winback.database.tables import Enrollment, Message, Pause, StageRun
 from winback.delivery.brakes import look_at_rates
 from winback.enrollment.pausing import BRAKE, standing_pauses
-from winback.outcomes.needs import find_needs
+from winback.outcomes.needs import find_urgent
 from winback.states import EnrollmentState, MessageState, Mode, Stage
 from winback.vouchers.stock import stock
 
 SILENT_AFTER: Final = timedelta(hours=26)
 """A day and some patience: so long after the last send run, work that is due raises the alarm."""
-
-_URGENT: Final = frozenset(
-    {
-        "channel_paused",
-        "unknown",
-        "dead_events",
-        "failing_templates",
-        "codes_to_export",
-        "low_stock",
-    }
-)
-"""Needs that must not wait for somebody to look at ``winback status``."""
 
 
 def look_after(business: Business, *, now: datetime, at: datetime) -> list[str]:
@@ -70,9 +58,8 @@ def _standing(
             yield f"warning:{name}", f"campaign {name}: {verdict.why}"
     must_be_exported = business.settings.mode is not Mode.SANDBOX
     lines = stock(session, business.campaigns, now=now, must_be_exported=must_be_exported)
-    for need in find_needs(session, business, lines, now=now):
-        if need.what in _URGENT:
-            yield f"{need.what}:{need.about}", need.says
+    for need in find_urgent(session, business, lines, now=now):
+        yield f"{need.what}:{need.about}", need.says
     for stage in Stage:
         error = session.scalar(_LAST_ERROR, {"stage": stage})
         if error:

@@ -20,6 +20,7 @@ _DOUBTED_FOR: Final = timedelta(hours=25)
 """After this the last look of a doubt is over (FACTS.md DS-6)."""
 _LATE: Final = timedelta(hours=1)
 """A look that is late by more comes from a channel that nobody can be asked about."""
+_LEFT_UNKNOWN: Final = "unknown"
 _SHOWN: Final = 10
 """Ids that one sentence names; winback status lists all."""
 
@@ -45,12 +46,7 @@ def find_needs(
             "{n} {accepted} more than three days ago, and nothing final was heard: unknown, not "
             "delivered; see: winback report --account",
         ),
-        *_counted(
-            session,
-            "dead_events",
-            select(func.count(), func.min(Event.received_at)).where(Event.state == EventState.DEAD),
-            "{n} {events} could not be read and are kept",
-        ),
+        *_dead_events(session),
         *_template_needs(session, business),
         *stock_needs(lines, business.settings.mode),
         *_counted(
@@ -59,6 +55,23 @@ def find_needs(
             select(func.count(), func.min(RejectedRow.rejected_at)),
             "{n} {rows} of your sources could not be taken; see: winback rejects",
         ),
+    )
+
+
+def find_urgent(
+    session: Session, business: Business, lines: Sequence[StockLine], *, now: datetime
+) -> tuple[Need, ...]:
+    """Find what must not wait for somebody to look at ``winback status``; asked after each run.
+
+    Without pauses: who paused knows, and a brake has its own alert.
+    """
+    doubts = doubt_needs(read_unknown(session), now=now)
+    return (
+        *_paused(session, now),
+        *(need for need in doubts if need.what == _LEFT_UNKNOWN),
+        *_dead_events(session),
+        *_template_needs(session, business),
+        *stock_needs(lines, business.settings.mode),
     )
 
 
@@ -96,7 +109,7 @@ def doubt_needs(unknown: Sequence[Unknown], *, now: datetime) -> tuple[Need, ...
         are = "message stays" if len(left) == 1 else "messages stay"
         needs.append(
             Need(
-                "unknown",
+                _LEFT_UNKNOWN,
                 len(left),
                 f"{len(left):,} {are} unknown ({_ids(left)}): look in the provider's console, "
                 "then run: winback settle MESSAGE --accepted or --not-sent",
@@ -135,6 +148,15 @@ def _unfinished(now: datetime) -> Select[Any]:
         Message.accepted_at <= now - UNFINISHED_AFTER,
         # By the index of what is due: what is long past is in the account of its day alone.
         Message.due_at > now - timedelta(days=14),
+    )
+
+
+def _dead_events(session: Session) -> tuple[Need, ...]:
+    return _counted(
+        session,
+        "dead_events",
+        select(func.count(), func.min(Event.received_at)).where(Event.state == EventState.DEAD),
+        "{n} {events} could not be read and are kept",
     )
 
 
