@@ -17,12 +17,12 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from sqlalchemy import Connection, Engine, and_, bindparam, or_, select, update
+from sqlalchemy import Connection, Engine, func, select, update
 from sqlalchemy.orm import Session
 
 from winback import day as stages
 from winback.business import Business
-from winback.clock import Clock, SetClock, local_date
+from winback.clock import Clock, SetClock, day_start, local_date
 from winback.database.copying import make_scratch, reading
 from winback.database.tables import Installation, Message, table_of
 from winback.day import Day
@@ -45,20 +45,10 @@ _DEEDS: Final = ("accepted", "unconfirmed", "skipped", "failed", "cases")
 """What a send counts when it has done something; what is postponed waits for its own time."""
 
 _DOUBT_ENDS: Final = timedelta(days=2)
-_STIRRING: Final = (
-    select(Message.id)
-    .where(
-        or_(
-            and_(Message.state == MessageState.QUEUED, Message.due_at <= bindparam("at")),
-            Message.state == MessageState.SENDING,
-            and_(
-                Message.state == MessageState.UNCONFIRMED,
-                Message.claimed_at > bindparam("doubted_since"),
-            ),
-        )
-    )
-    .limit(1)
-)
+_STATE: Final = Message.state
+_COMES_DUE: Final = select(func.min(Message.due_at)).where(_STATE == MessageState.QUEUED)
+_IS_SENDING: Final = select(Message.id).where(_STATE == MessageState.SENDING).limit(1)
+_DOUBTED: Final = select(func.max(Message.claimed_at)).where(_STATE == MessageState.UNCONFIRMED)
 
 Thresholds = Mapping[date, Decimal | None]
 
@@ -95,28 +85,30 @@ def _never_backwards(business: Business, now: datetime) -> None:
 
 
 async def _walk(business: Business, played: Sequence[Moment], thresholds: Thresholds) -> None:
-    idle_since: Moment | None = None
+    idle_until: datetime | None = None
     for number, moment in enumerate(played):
-        if idle_since is not None and _is_idle(business, idle_since, moment):
+        if idle_until is not None and not moment.is_day and moment.at < idle_until:
             continue
         responds = moment.is_day or number == 0
         counts = await _play(business, moment, thresholds=thresholds, responds=responds)
         is_idle = not responds and not any(counts[name] for name in _DEEDS)
-        idle_since = moment if is_idle else None
+        idle_until = _idle_until(business, moment.at) if is_idle else None
 
 
-def _is_idle(business: Business, since: Moment, moment: Moment) -> bool:
-    """Say whether a send would find nothing to do, after one that found nothing to do.
+def _idle_until(business: Business, at: datetime) -> datetime:
+    """Say until when sends find nothing to do, after one that found nothing to do.
 
     That is so on the same day as long as no queued message comes due and none is in doubt: a
     quarter-hourly send is mostly idle, and skipping what is idle changes nothing.
     """
-    zone = business.zone
-    if moment.is_day or local_date(since.at, zone) != local_date(moment.at, zone):
-        return False
+    day_ends = day_start(local_date(at, business.zone) + timedelta(days=1), business.zone)
     with Session(business.engine.execution_options(winback_reads_only=True)) as session:
-        stirs = {"at": moment.at, "doubted_since": moment.at - _DOUBT_ENDS}
-        return session.scalars(_STIRRING, stirs).first() is None
+        doubted_at = session.scalars(_DOUBTED).one()
+        is_in_doubt = doubted_at is not None and doubted_at > at - _DOUBT_ENDS
+        if is_in_doubt or session.scalars(_IS_SENDING).first() is not None:
+            return at
+        comes_due = session.scalars(_COMES_DUE).one()
+    return min(day_ends, comes_due) if comes_due else day_ends
 
 
 async def _play(
