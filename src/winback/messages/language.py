@@ -199,7 +199,11 @@ def parse(text: str) -> nodes.Template:
 def ready(text: str, *, autoescape: bool) -> jinja2.Template:
     """Give a template ready to render; raises TemplateSyntaxError as ``parse`` does."""
     parse(text)
-    return environment(autoescape=autoescape).from_string(text)
+    template = environment(autoescape=autoescape).from_string(text)
+    # Jinja chains the template's globals to the environment's, and walks the chain anew for each
+    # message; nothing changes them here.
+    template.globals = dict(template.globals)
+    return template
 
 
 def _refuse_unknown_words(tree: nodes.Template, jinja: TemplateEnvironment) -> None:
