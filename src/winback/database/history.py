@@ -1,26 +1,26 @@
 """Append to the history and to the decisions: what moved, and what was decided and why.
 
-Both grow with every message, so they are written by plain inserts on their tables, without the
-machinery that objects need. Rows of one call have the same keys.
+Both grow with every message, so they are written without the machinery that objects need. Rows
+of one call have the same keys.
 """
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
+from winback.database.many import insert_rows
 from winback.database.tables import Decision, Move, table_of
 
-_INSERT_MOVES: Final = insert(table_of(Move))
-_INSERT_DECISIONS: Final = insert(table_of(Decision))
+_MOVES: Final = table_of(Move)
+_DECISIONS: Final = table_of(Decision)
 
 
 def record_moves(session: Session, moves: Sequence[Mapping[str, Any]]) -> None:
     """Append moves; keys as the columns of ``moves``, without the id."""
     if moves:
-        session.connection().execute(_INSERT_MOVES, moves)
+        insert_rows(session.connection(), _MOVES, moves)
 
 
 def record_move(
@@ -54,7 +54,7 @@ def record_move(
 def record_decisions(session: Session, decisions: Sequence[Mapping[str, Any]]) -> None:
     """Append decisions; keys as the columns of ``decisions``, without the id."""
     if decisions:
-        session.connection().execute(_INSERT_DECISIONS, decisions)
+        insert_rows(session.connection(), _DECISIONS, decisions)
 
 
 def record_decision(

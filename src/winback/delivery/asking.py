@@ -110,7 +110,7 @@ def see_today(
 ) -> Today:
     """See which channels stand still; ``left`` is how many may still leave today by each."""
     holds: dict[Channel, list[Hold]] = {channel: [] for channel in WRITTEN}
-    for channel, until, why in session.execute(_PAUSES, {"now": run.now}):
+    for channel, until, why in session.connection().execute(_PAUSES, {"now": run.now}):
         holds.setdefault(channel, []).append(Hold(until, f"{channel} is paused: {why}"))
     for channel, hold in resting.items():
         holds[channel].append(hold)
@@ -186,7 +186,9 @@ def _lost_vouchers(session: Session, run: Run, rows: Sequence[Row[Any]]) -> set[
     ids = {row.voucher_id for row in rows if row.voucher_id is not None}
     if not ids:
         return {None}
-    return (ids | {None}) - set(session.scalars(_GOOD_VOUCHERS, {"ids": ids, "now": run.now}))
+    return (ids | {None}) - set(
+        session.connection().scalars(_GOOD_VOUCHERS, {"ids": ids, "now": run.now})
+    )
 
 
 _GOOD_VOUCHERS: Final = select(Voucher.id).where(

@@ -15,6 +15,7 @@ from typing import Any, Final
 from sqlalchemy import Row, bindparam, select, update
 from sqlalchemy.orm import Session
 
+from winback.database.among import among, aside
 from winback.database.history import record_decisions
 from winback.database.tables import Enrollment, Message, table_of
 from winback.delivery.asking import Asked, Today, Unavailable, ask_all, see_people, see_today
@@ -142,7 +143,7 @@ def _take_or_leave(
 
 
 def _queued(session: Session, run: Run, ids: Sequence[int]) -> Sequence[Row[Any]]:
-    return session.execute(_QUEUED, {"ids": ids, "now": run.now}).all()
+    return session.connection().execute(_QUEUED, {"ids": ids, "now": run.now}).all()
 
 
 _QUEUED: Final = (
@@ -165,9 +166,9 @@ _QUEUED: Final = (
     )
     .join(Enrollment, Enrollment.id == Message.enrollment_id)
     .where(
-        Message.id.in_(bindparam("ids", expanding=True)),
-        Message.state == MessageState.QUEUED,
-        Message.due_at <= bindparam("now"),
+        among(Message.id, "ids"),
+        aside(Message.state) == MessageState.QUEUED,
+        aside(Message.due_at) <= bindparam("now"),
     )
     .order_by(*_FIRST_COMES)
     .with_for_update(of=Message, skip_locked=True)

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import BindParameter, Connection, Row, bindparam, func, or_, select
+from sqlalchemy import Connection, Row, bindparam, func, or_, select
 from sqlalchemy.orm import Session
 
 from winback.customers.suppression import address_suppressed_condition
+from winback.database.among import among, aside
 from winback.database.tables import (
     Consent,
     ContactPoint,
@@ -132,13 +133,10 @@ def look(session: Session, customer_ids: Collection[int], *, now: datetime) -> S
     return sight
 
 
-_PEOPLE: Final[BindParameter[Any]] = bindparam("people", expanding=True)
-_HASHES: Final[BindParameter[Any]] = bindparam("hashes", expanding=True)
-
 _BOUGHT_ON: Final = (
     select(Purchase.customer_id, func.max(Purchase.purchased_on))
     .where(
-        Purchase.customer_id.in_(_PEOPLE),
+        among(Purchase.customer_id, "people"),
         Purchase.kind == PurchaseKind.SALE,
         Purchase.purchased_at <= bindparam("now"),
     )
@@ -180,7 +178,7 @@ _PERSONS: Final = select(
     Customer.locale,
     Customer.purchase_count,
     Customer.merged_into,
-).where(Customer.id.in_(_PEOPLE))
+).where(among(Customer.id, "people"))
 
 
 def _see_suppressions(connection: Connection, sight: Sight, people: Collection[int]) -> None:
@@ -191,7 +189,7 @@ def _see_suppressions(connection: Connection, sight: Sight, people: Collection[i
 
 
 _SUPPRESSED: Final = select(Suppression.customer_id, Suppression.channel).where(
-    Suppression.customer_id.in_(_PEOPLE)
+    among(Suppression.customer_id, "people")
 )
 
 
@@ -201,7 +199,7 @@ def _see_consents(connection: Connection, sight: Sight, people: Collection[int])
 
 
 _CONSENTS: Final = select(Consent.customer_id, Consent.channel, Consent.id).where(
-    Consent.customer_id.in_(_PEOPLE),
+    among(Consent.customer_id, "people"),
     Consent.superseded_at.is_(None),
     Consent.state == ConsentState.GIVEN,
     # A text needs a written yes (FACTS.md LAW-22); the sandbox writes it as such.
@@ -227,7 +225,7 @@ _POINTS: Final = (
             "is_barred"
         ),
     )
-    .where(ContactPoint.customer_id.in_(_PEOPLE), ContactPoint.is_current)
+    .where(among(ContactPoint.customer_id, "people"), ContactPoint.is_current)
     # The last one seen is written to: later rows replace earlier ones.
     .order_by(ContactPoint.seen_at, ContactPoint.id)
 )
@@ -260,16 +258,18 @@ def _see_sent(connection: Connection, sight: Sight, now: datetime) -> None:
         sight.sent_to_address.setdefault(row.address_hash, []).append(row.claimed_at)
 
 
-_MERGED: Final = select(Customer.id, Customer.merged_into).where(Customer.merged_into.in_(_PEOPLE))
+_MERGED: Final = select(Customer.id, Customer.merged_into).where(
+    among(Customer.merged_into, "people")
+)
 
 _SENT: Final = select(
     Message.customer_id, Message.channel, Message.address_hash, Message.claimed_at
 ).where(
     Message.claimed_at > bindparam("since"),
-    or_(Message.state.in_(IN_FLIGHT_OR_IN_DOUBT), Message.accepted_at.is_not(None)),
+    or_(aside(Message.state).in_(IN_FLIGHT_OR_IN_DOUBT), Message.accepted_at.is_not(None)),
 )
-_SENT_TO_PEOPLE: Final = _SENT.where(Message.customer_id.in_(_PEOPLE))
-_SENT_TO_ADDRESSES: Final = _SENT.where(Message.address_hash.in_(_HASHES))
+_SENT_TO_PEOPLE: Final = _SENT.where(among(Message.customer_id, "people"))
+_SENT_TO_ADDRESSES: Final = _SENT.where(among(Message.address_hash, "hashes"))
 
 
 def _see_holders(connection: Connection, sight: Sight) -> None:
@@ -284,9 +284,9 @@ _HOLDERS: Final = (
     select(Enrollment.campaign, ContactPoint.channel, ContactPoint.address, Enrollment.id)
     .join(ContactPoint, ContactPoint.customer_id == Enrollment.customer_id)
     .where(
-        ContactPoint.address_hash.in_(_HASHES),
+        among(ContactPoint.address_hash, "hashes"),
         ContactPoint.is_current,
-        Enrollment.state.in_(OPEN_ENROLLMENTS),
+        aside(Enrollment.state).in_(OPEN_ENROLLMENTS),
     )
     .order_by(Enrollment.id)
 )

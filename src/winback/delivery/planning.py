@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from winback.campaign.schema import Answer, Campaign, Step
 from winback.clock import day_start
+from winback.database.among import among, aside
 from winback.database.tables import Enrollment, Message, Voucher
 from winback.delivery.gate import WRITTEN_TO, GateInput, Never, decide
 from winback.delivery.looking import OTHER, Sight, look
@@ -124,8 +125,8 @@ def open_vouchers(session: Session, run: Run, enrollment_ids: Sequence[int]) -> 
 
 
 _OPEN_VOUCHERS: Final = select(Voucher.enrollment_id, Voucher.offer, Voucher.id).where(
-    Voucher.enrollment_id.in_(bindparam("ids", expanding=True)),
-    Voucher.state == VoucherState.ISSUED,
+    among(Voucher.enrollment_id, "ids"),
+    aside(Voucher.state) == VoucherState.ISSUED,
     Voucher.expires_at > bindparam("now"),
 )
 
@@ -252,7 +253,12 @@ _DUE_ROWS: Final = (
         Enrollment.value,
         Enrollment.reason.label("enrollment_reason"),
     )
-    .where(Enrollment.id.in_(bindparam("ids", expanding=True)), *_IS_DUE)
+    .where(
+        among(Enrollment.id, "ids"),
+        aside(Enrollment.state) == EnrollmentState.ACTIVE,
+        aside(Enrollment.due_on) <= bindparam("today"),
+        Enrollment.next_step.is_not(None),
+    )
     .order_by(Enrollment.id)
     .with_for_update(skip_locked=True)
 )

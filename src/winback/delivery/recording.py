@@ -10,15 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import Row, Update, bindparam, delete, select, update
+from sqlalchemy import Row, bindparam, delete, select
 from sqlalchemy.orm import Session
 
 from winback.clock import local_date
 from winback.customers.suppression import suppress
+from winback.database.among import among
 from winback.database.history import record_moves
+from winback.database.many import update_rows
 from winback.database.tables import ChannelPause, Enrollment, Message, table_of
 from winback.delivery.closing import close_channel
 from winback.delivery.composing import Claimed
@@ -119,7 +120,7 @@ _CALLED: Final = (
         Enrollment.campaign_version_id,
     )
     .join(Enrollment, Enrollment.id == Message.enrollment_id)
-    .where(Message.id.in_(bindparam("ids", expanding=True)))
+    .where(among(Message.id, "ids"))
     .order_by(Message.id)
     .with_for_update(of=Message)
 )
@@ -313,8 +314,9 @@ def _change(session: Session, run: Run, changes: Sequence[_Change]) -> None:
         (row, event, why, values, move(row.state, event, message_id=row.id))
         for row, event, why, values in changes
     ]
-    session.connection().execute(
-        _update_of(tuple(changes[0][3])),
+    update_rows(
+        session.connection(),
+        table_of(Message),
         [
             {
                 "b_id": row.id,
@@ -343,19 +345,4 @@ def _change(session: Session, run: Run, changes: Sequence[_Change]) -> None:
             for row, event, why, _, state in moved
             if state is not row.state
         ],
-    )
-
-
-@cache
-def _update_of(columns: tuple[str, ...]) -> Update:
-    """Give the guarded update of a result that sets these columns besides the usual ones."""
-    messages = table_of(Message)
-    return (
-        update(messages)
-        .where(
-            messages.c.id == bindparam("b_id"),
-            messages.c.state == bindparam("b_state"),
-            messages.c.send_id == bindparam("b_send_id"),
-        )
-        .values({name: bindparam(name) for name in ("state", "reason", "settled_at", *columns)})
     )

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Row, bindparam, update
+from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
-from winback.database.bulk import insert_new
 from winback.database.history import record_moves
+from winback.database.many import insert_rows, update_rows
 from winback.database.tables import Link, Message, table_of
 from winback.delivery.asking import Asked
 from winback.delivery.budget import Budget
@@ -113,9 +113,11 @@ def take(
         return []
     _write(session, run, claimed, worker_id)
     if links:
-        session.connection().execute(
-            insert_new(session, Link),
+        insert_rows(
+            session.connection(),
+            table_of(Link),
             [{"id": link.id, "message_id": link.message_id, "url": link.url} for link in links],
+            skips_known=True,
         )
     return claimed
 
@@ -205,11 +207,15 @@ def _send_id(run: Run, message_id: int) -> str:
 
 def _write(session: Session, run: Run, claimed: Sequence[Claimed], worker_id: int) -> None:
     to_state = move(MessageState.QUEUED, MessageEvent.CLAIM)
-    session.connection().execute(
-        _CLAIM,
+    update_rows(
+        session.connection(),
+        _MESSAGES,
         [
             {
                 "b_id": one.message_id,
+                "b_state": MessageState.QUEUED,
+                "state": to_state,
+                "reason": "",
                 "claimed_at": run.now,
                 "worker_id": worker_id,
                 "send_id": one.send_id,
@@ -240,25 +246,4 @@ def _write(session: Session, run: Run, claimed: Sequence[Claimed], worker_id: in
     )
 
 
-_WRITTEN_AT_CLAIM: Final = (
-    "claimed_at",
-    "worker_id",
-    "send_id",
-    "contact_point_id",
-    "address_hash",
-    "template_version_id",
-    "variant",
-    "context",
-    "provider",
-)
-
 _MESSAGES: Final = table_of(Message)
-_CLAIM: Final = (
-    update(_MESSAGES)
-    .where(_MESSAGES.c.id == bindparam("b_id"), _MESSAGES.c.state == MessageState.QUEUED)
-    .values(
-        state=move(MessageState.QUEUED, MessageEvent.CLAIM),
-        reason="",
-        **{name: bindparam(name) for name in _WRITTEN_AT_CLAIM},
-    )
-)

@@ -18,6 +18,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from winback.campaign.conditions import FIELDS
 from winback.clock import local_date
+from winback.database.among import among
 from winback.database.tables import Customer, Enrollment, Purchase
 from winback.database.types import Amount
 from winback.enrollment.value import current_threshold, spends_of, value_of
@@ -78,7 +79,7 @@ def _plain_facts(
     fields: Collection[str],
 ) -> dict[int, dict[str, object]]:
     told = tuple(name for name in _COLUMNS if name in fields)
-    rows = session.execute(_sums_with(told), {"ids": ids}).all()
+    rows = session.connection().execute(_sums_with(told), {"ids": ids}).all()
     bought_later = [row.id for row in rows if row.last_purchased_at and row.last_purchased_at > now]
     counted = _count_anew(session, bought_later, now, currency)
     today = local_date(now, zone)
@@ -103,7 +104,7 @@ def _sums_with(told: tuple[str, ...]) -> Select[Any]:
         Customer.last_purchased_at,
         Customer.last_purchased_on,
         *(_COLUMNS[name] for name in told),
-    ).where(Customer.id.in_(bindparam("ids", expanding=True)))
+    ).where(among(Customer.id, "ids"))
 
 
 def _count_anew(
@@ -152,7 +153,7 @@ def _add_enrollment_facts(
     for customer_id, one in facts.items():
         one["value"] = value_of(spends.get(customer_id), threshold)
         one["reason"] = ""
-    for customer_id, state, value, reason in session.execute(_ENROLLED, {"ids": ids}):
+    for customer_id, state, value, reason in session.connection().execute(_ENROLLED, {"ids": ids}):
         if state in OPEN_ENROLLMENTS:
             facts[customer_id]["value"] = value
         if reason:
@@ -161,13 +162,13 @@ def _add_enrollment_facts(
 
 _ENROLLED: Final = (
     select(Enrollment.customer_id, Enrollment.state, Enrollment.value, Enrollment.reason)
-    .where(Enrollment.customer_id.in_(bindparam("ids", expanding=True)))
+    .where(among(Enrollment.customer_id, "ids"))
     .order_by(Enrollment.enrolled_at, Enrollment.id)
 )
 
 
 def _last_products(session: Session, ids: Sequence[int], now: datetime) -> dict[int, str]:
-    rows = session.execute(_LAST_PRODUCTS, {"ids": ids, "now": now})
+    rows = session.connection().execute(_LAST_PRODUCTS, {"ids": ids, "now": now})
     return {customer_id: product or "" for customer_id, product in rows}
 
 
@@ -183,7 +184,7 @@ _BY_PLACE: Final = (
         .label("place"),
     )
     .where(
-        Purchase.customer_id.in_(bindparam("ids", expanding=True)),
+        among(Purchase.customer_id, "ids"),
         Purchase.kind == PurchaseKind.SALE,
         Purchase.purchased_at <= bindparam("now"),
     )

@@ -82,7 +82,7 @@ def standing_pauses(session: Session) -> Pauses:
     """Read what stands still now."""
     found = Pauses()
     whole: str | None = None
-    for scope, name, why in session.execute(_STANDING):
+    for scope, name, why in session.connection().execute(_STANDING):
         said = why or "paused"
         if scope == PauseScope.ALL:
             whole = said
