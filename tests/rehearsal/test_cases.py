@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from random import Random
 from typing import Any, Final
 
@@ -370,3 +371,24 @@ def test_what_the_rehearsal_tells_of_is_what_would_be_billed(shop: Shop) -> None
     [told] = done.sendings
     assert (told.segments, told.cost) == (sent.segments, sent.cost)
     assert done.cost == sent.cost > 0
+
+
+def test_a_rehearsal_of_the_past_knows_no_later_purchase(shop: Shop) -> None:
+    """With ``--as-of`` in the past the line of a high value is drawn by what was known then.
+
+    Who lapses in the second week is high among five buyers; a purchase of 500 two days after the
+    instant would draw the line above them.
+    """
+    campaign = with_steps(
+        shop, shop.campaign.steps[0].model_copy(update={"only_if": 'value == "high"'})
+    )
+    shop.business = replace(
+        shop.business, campaigns=(campaign.model_copy(update={"holdout": Decimal(0)}),)
+    )
+    [high] = shop.lapse(1, on=date(2025, 9, 10), spent=100)
+    shop.lapse(4, on=date(2025, 12, 1), spent=10)
+    shop.lapse(1, on=shop.now.date() + 2 * DAY, spent=500)
+
+    done = rehearse_shop(shop, 10, Schedule())
+
+    assert [one.customer_id for one in done.sendings] == [high]

@@ -170,16 +170,25 @@ def is_to_be_set(set_on: date | None, today: date) -> bool:
 
 
 def compute_threshold(
-    session: Session, *, share: Decimal, now: datetime, zone: ZoneInfo, currency: str
+    session: Session,
+    *,
+    share: Decimal,
+    now: datetime,
+    zone: ZoneInfo,
+    currency: str,
+    known_until: datetime | None = None,
 ) -> Decimal | None:
     """Give the lowest 24-month spend that is still among the top share; None for nobody.
 
     Equal spends stand or fall together: they are high while that makes at most twice the share.
+    Purchases after ``known_until`` do not exist: a rehearsal asks for a week to come, by what is
+    known today.
     """
+    until = now if known_until is None else min(now, known_until)
     spends = (
         select(func.sum(Purchase.amount, type_=Amount).label("spend"))
         .join(Customer, Customer.id == Purchase.customer_id)
-        .where(Customer.erased_at.is_(None), *_in_window(now, zone, currency))
+        .where(Customer.erased_at.is_(None), *_in_window(now, until, zone, currency))
         .group_by(Purchase.customer_id)
         .having(func.count().filter(Purchase.kind == PurchaseKind.SALE) > 0)
         .subquery()
@@ -201,10 +210,12 @@ def compute_threshold(
     return above
 
 
-def _in_window(now: datetime, zone: ZoneInfo, currency: str) -> tuple[ColumnElement[bool], ...]:
+def _in_window(
+    now: datetime, until: datetime, zone: ZoneInfo, currency: str
+) -> tuple[ColumnElement[bool], ...]:
     return (
         Purchase.purchased_at >= _window_begins(now, zone),
-        Purchase.purchased_at <= now,
+        Purchase.purchased_at <= until,
         Purchase.currency == currency,
     )
 

@@ -69,7 +69,7 @@ async def rehearse(
             copied = copy_business(
                 source, scratch, business, now=now, until=dates[-1], alive_at=clock.now()
             )
-            thresholds = _thresholds(source, business, played)
+            thresholds = _thresholds(source, business, played, now=now)
         await _walk(_on_copy(business, scratch), played, thresholds)
         return _told(scratch, copied, business, played, dates=dates, schedule=schedule)
 
@@ -180,10 +180,13 @@ def _on_copy(business: Business, scratch: Engine) -> Business:
     )
 
 
-def _thresholds(source: Connection, business: Business, played: Sequence[Moment]) -> Thresholds:
+def _thresholds(
+    source: Connection, business: Business, played: Sequence[Moment], *, now: datetime
+) -> Thresholds:
     """Compute the values that each week's detect would set, over everyone's purchases.
 
-    The copy has only the purchases of some, so it is told.
+    The copy has only the purchases of some, so it is told. Nobody buys in a rehearsal: what comes
+    after ``now``, where that lies in the past, does not count.
     """
     settings = business.settings
     found_so_far: dict[date, Decimal | None] = {}
@@ -199,6 +202,7 @@ def _thresholds(source: Connection, business: Business, played: Sequence[Moment]
                 now=moment.at,
                 zone=business.zone,
                 currency=settings.business.currency,
+                known_until=now,
             )
             set_on = today
     return found_so_far
