@@ -146,11 +146,14 @@ async def measure(day: Day) -> Counts:
     return counts
 
 
-def end_windows(day: Day) -> None:
-    """Close windows that are over, and free codes that nobody will get; safe to repeat."""
+def end_windows(day: Day) -> int:
+    """Close windows that are over, and free codes that nobody will get; safe to repeat.
+
+    Gives how many codes are free again, for whom an offer had none left.
+    """
     with Session(day.business.engine) as session, committing(session.begin(), "measure.close"):
         close_windows(session, now=day.now)
-        release_ended(session, day.now)
+        return release_ended(session, day.now)
 
 
 STAGES: dict[Stage, Callable[[Day], Awaitable[Counts]]] = {

@@ -90,13 +90,12 @@ async def _walk(business: Business, played: Sequence[Moment], thresholds: Thresh
         if idle_until is not None and not moment.is_day and moment.at < idle_until:
             continue
         responds = moment.is_day or number == 0
-        counts = await _play(business, moment, thresholds=thresholds, responds=responds)
-        is_idle = not responds and not any(counts[name] for name in _DEEDS)
-        idle_until = _idle_until(business, moment.at) if is_idle else None
+        stirs = await _play(business, moment, thresholds=thresholds, responds=responds)
+        idle_until = None if stirs else _idle_until(business, moment.at)
 
 
 def _idle_until(business: Business, at: datetime) -> datetime:
-    """Say until when sends find nothing to do, after one that found nothing to do.
+    """Say until when sends find nothing to do, after a moment in which nothing happened.
 
     That is so on the same day as long as no queued message comes due and none is in doubt: a
     quarter-hourly send is mostly idle, and skipping what is idle changes nothing.
@@ -113,7 +112,8 @@ def _idle_until(business: Business, at: datetime) -> datetime:
 
 async def _play(
     business: Business, moment: Moment, *, thresholds: Thresholds, responds: bool
-) -> stages.Counts:
+) -> bool:
+    """Play one moment; says whether anything happened that the next send could act on."""
     day = Day(
         business,
         moment.at,
@@ -125,13 +125,16 @@ async def _play(
     if moment.is_day:
         _set_threshold(business.engine, thresholds, local_date(moment.at, business.zone))
         await stages.detect(day)
-    counts = await stages.send(day)
+    sent = await stages.send(day)
+    stirs = any(sent[name] for name in _DEEDS)
     if responds:
         # With each day; and what the receiver stored before, after the first send.
-        await stages.respond(day)
+        heard = await stages.respond(day)
+        stirs = stirs or any(heard.values())
     if moment.is_day:
-        stages.end_windows(day)
-    return counts
+        freed = stages.end_windows(day)
+        stirs = stirs or freed > 0
+    return stirs
 
 
 @contextmanager
