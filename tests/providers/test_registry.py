@@ -1,5 +1,6 @@
 """Which sender a configuration gives, and what it never reaches."""
 
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +21,14 @@ from winback.providers.outgoing import (
     Result,
 )
 from winback.providers.registry import make_senders, open_senders
-from winback.settings import BusinessSettings, EmailSender, SenderSettings, Settings, SmsSender
+from winback.settings import (
+    BusinessSettings,
+    EmailSender,
+    Policies,
+    SenderSettings,
+    Settings,
+    SmsSender,
+)
 from winback.states import Channel, Mode
 
 KEYS = {
@@ -178,3 +186,31 @@ def test_importing_the_registry_loads_no_vendor() -> None:
     )
 
     assert printed.stdout.strip() == "[]"
+
+
+async def test_as_many_calls_are_open_as_the_setting_lets_fly(tmp_path: Path) -> None:
+    """``policies.in_flight`` is the only limit: no pool of connections makes a call wait."""
+    at_once = 300
+    arrived, all_there = 0, asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal arrived
+        await reader.readuntil(b"\r\n\r\n")
+        arrived += 1
+        if arrived == at_once:
+            all_there.set()
+        await all_there.wait()
+        writer.write(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", backlog=at_once)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    many = settings(Mode.SANDBOX).model_copy(update={"policies": Policies(in_flight=at_once)})
+    async with (
+        server,
+        open_senders(many, environment(tmp_path, KEYS, URLS, {"WINBACK_SENDGRID_URL": url})) as own,
+        asyncio.timeout(20),
+    ):
+        await asyncio.gather(*(own[Channel.EMAIL].send(mail()) for _ in range(at_once)))
+
+    assert arrived == at_once

@@ -29,12 +29,12 @@ Lend = Callable[[], Environment]
 class Provider:
     """A provider of one channel.
 
-    ``ready`` looks at its keys and gives what makes the sender; ``url_of`` gives its address where
-    the environment names one.
+    ``ready`` looks at its keys and gives what makes the sender, for so many calls at once;
+    ``url_of`` gives its address where the environment names one.
     """
 
     name: str
-    ready: Callable[[Environment, Clock], Make]
+    ready: Callable[[Environment, Clock, int], Make]
     url_of: Callable[[Environment], str | None]
 
 
@@ -64,26 +64,30 @@ class OnFirstSend:
             await self._made.close()
 
 
-def _sendgrid(environment: Environment, clock: Clock) -> Make:
+def _sendgrid(environment: Environment, clock: Clock, in_flight: int) -> Make:
     key = _given(environment.sendgrid_api_key, "SENDGRID_API_KEY", "mails")
 
     def make() -> Sender:
         from winback.providers.sendgrid import SendGridSender  # noqa: PLC0415 - loaded when used
+        from winback.providers.transport import Transport  # noqa: PLC0415 - loaded when used
 
-        return SendGridSender(key, clock=clock, base_url=environment.sendgrid_url)
+        transport, url = Transport(connections=in_flight), environment.sendgrid_url
+        return SendGridSender(key, clock=clock, base_url=url, transport=transport)
 
     return make
 
 
-def _twilio(environment: Environment, clock: Clock) -> Make:
+def _twilio(environment: Environment, clock: Clock, in_flight: int) -> Make:
     sid = _given(environment.twilio_account_sid, "TWILIO_ACCOUNT_SID", "texts")
     tokens = environment.twilio_auth_tokens
     token = _given(tokens[0] if tokens else None, "TWILIO_AUTH_TOKEN", "texts")
 
     def make() -> Sender:
+        from winback.providers.transport import Transport  # noqa: PLC0415 - loaded when used
         from winback.providers.twilio import TwilioSender  # noqa: PLC0415 - loaded when used
 
-        return TwilioSender(sid, token, clock=clock, base_url=environment.twilio_url)
+        transport, url = Transport(connections=in_flight), environment.twilio_url
+        return TwilioSender(sid, token, clock=clock, base_url=url, transport=transport)
 
     return make
 
@@ -116,7 +120,8 @@ def make_senders(
     made: dict[Channel, Sender] = {}
     for channel in channels:
         provider = PROVIDERS[channel]
-        make = _maker(provider, environment, clock or SystemClock(), lend=lend)
+        in_flight = settings.policies.in_flight
+        make = _maker(provider, environment, clock or SystemClock(), in_flight=in_flight, lend=lend)
         made[channel] = OnFirstSend(provider.name, channel, make)
     if settings.mode is Mode.TEST:
         return {
@@ -143,13 +148,18 @@ async def open_senders(
 
 
 def _maker(
-    provider: Provider, environment: Environment, clock: Clock, *, lend: Lend | None
+    provider: Provider,
+    environment: Environment,
+    clock: Clock,
+    *,
+    in_flight: int,
+    lend: Lend | None,
 ) -> Make:
     if lend is None or provider.url_of(environment) is not None:
-        return provider.ready(environment, clock)
+        return provider.ready(environment, clock, in_flight)
 
     def make() -> Sender:
-        return provider.ready(lend(), clock)()
+        return provider.ready(lend(), clock, in_flight)()
 
     return make
 
