@@ -34,6 +34,29 @@ def test_a_mail_names_the_person_nowhere_but_as_recipient() -> None:
     assert payload["from"] == {"email": "anna@example.com", "name": "Anna at Olive & Oak"}
 
 
+def test_mails_share_what_a_step_shares_and_nothing_of_a_person() -> None:
+    """What one mail was built from never shows in the next one."""
+    first = build_mail(mail())
+    second = build_mail(mail(send_id="send-2", to_address="bo@example.com", to_name=None))
+
+    assert first == build_mail(mail())
+    assert second == first | {
+        "personalizations": [
+            {"to": [{"email": "bo@example.com"}], "custom_args": {"wb_send_id": "send-2"}}
+        ]
+    }
+
+
+def test_an_address_is_written_as_it_is() -> None:
+    """The package would take one that stands alone apart, and write to another."""
+    odd = '"a, b <c>"@example.com'
+
+    payload = build_mail(mail(to_address=odd, to_name=None, reply_to=odd))
+
+    assert payload["personalizations"][0]["to"] == [{"email": odd}]
+    assert payload["reply_to"] == {"email": odd}
+
+
 def test_text_comes_before_html() -> None:
     """SendGrid refuses HTML before plain text."""
     kinds = [part["type"] for part in build_mail(mail())["content"]]
