@@ -54,7 +54,8 @@ def best_of_peer(server: Databases, kinds: list[str], payloads: Path, count: int
         tried = {way: _run(server, kind, payloads, count=few, way=way) for way in ways}
         best = max(tried, key=lambda way: tried[way]["rate"])
         found = _run(server, kind, payloads, count=count, way=best)
-        peer.rates[kind] = found["rate"]
+        # The best of all its runs, also of a short one: so noise speaks for it.
+        peer.rates[kind] = max(one["rate"] for one in (found, *tried.values()))
         shown = ", ".join(f"{way[0]} {way[1]}: {one['rate']:,.0f}" for way, one in tried.items())
         beside(
             f"django-post-office, {kind}",

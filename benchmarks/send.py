@@ -21,7 +21,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from certificate import make_bundle, make_certificate
 from machine import KINDS, Databases, beside, conditions, databases, told
@@ -148,24 +147,39 @@ class Bench:
             assert found["accepted"] == count == stand.calls
         return Found(count, found["seconds"], found["own"], spent[0])
 
-    def best(self, what: str, payloads: Path, **more: Any) -> tuple[int, Found]:
+    def best(self, what: str, payloads: Path) -> "Client":
         """Find the pool of threads in which a vendor's client is quickest."""
-        found = {
-            pool: self.post(what, payloads, pool, latency=LATENCY_SECONDS, **more)
-            for pool in self.pools
-        }
-        told_ = ", ".join(f"{pool}: {one.rate:,.0f}/s" for pool, one in found.items())
-        beside(f"{what}'s own client, threads", told_)
+        found = {pool: self.client(what, payloads, pool) for pool in self.pools}
+        shown = ", ".join(f"{pool}: {one.rate:,.0f}/s" for pool, one in found.items())
+        beside(f"{what}'s own client, threads", shown)
         pool = max(found, key=lambda one: found[one].rate)
-        return pool, found[pool]
+        return Client(what, payloads, pool, found[pool].rate)
+
+    def client(self, what: str, payloads: Path, pool: int) -> Found:
+        """Let a vendor's client send in so many threads."""
+        return self.post(what, payloads, pool, latency=LATENCY_SECONDS, count=self.official)
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A vendor's own client in its best pool of threads."""
+
+    what: str
+    payloads: Path
+    pool: int
+    rate: float
+
+    def rate_now(self, bench: Bench) -> float:
+        """Measure it again, right beside ours; gives the better of both times."""
+        return max(self.rate, bench.client(self.what, self.payloads, self.pool).rate)
 
 
 @dataclass(frozen=True, slots=True)
 class Against:
     """What both databases are held against, measured once."""
 
-    sendgrid: Found
-    twilio: Found
+    sendgrid: Client
+    twilio: Client
     tls: Found
     bare: Mapping[float, Found]
     keys: tuple[Path, Path]
@@ -182,8 +196,7 @@ def measure_others(bench: Bench, certificate: Path, bundle: Path) -> Against:
     }
     for latency, one in bare.items():
         beside(f"bare posts at {latency * 1000:.0f} ms", f"{one.rate:,.0f}/s   ({one})")
-    _, sendgrid = bench.best("sendgrid", mails, count=bench.official)
-    _, twilio = bench.best("twilio", texts, count=bench.official)
+    sendgrid, twilio = bench.best("sendgrid", mails), bench.best("twilio", texts)
     keys = (certificate, bundle)
     tls = max(
         (
@@ -207,15 +220,16 @@ def measure(bench: Bench, kind: str, against: Against, peer: Peer) -> bool:
     """Measure one database, print, and say whether all floors hold."""
     print(f"\n{bench.server.version(kind)}", flush=True)
     slow = bench.send(kind, Channel.EMAIL, LATENCY_SECONDS)
+    client = against.sendgrid.rate_now(bench)
     kept = [
         slow.is_whole,
         told("mails a second at 80 ms", slow.rate, RATE_FLOOR, unit="/s", beside=str(slow)),
         told(
             "times sendgrid's own client",
-            slow.rate / against.sendgrid.rate,
+            slow.rate / client,
             CLIENT_FLOOR,
             unit="x",
-            beside=f"theirs {against.sendgrid.rate:,.0f}/s",
+            beside=f"theirs {client:,.0f}/s in {against.sendgrid.pool} threads",
         ),
     ]
     beside("of the bare posts at 80 ms", f"{slow.rate / against.bare[LATENCY_SECONDS].rate:.0%}")
@@ -243,7 +257,7 @@ def _measure_beside(bench: Bench, kind: str, against: Against) -> list[bool]:
     ratio = over_tls.rate / against.tls.rate
     beside("times that client over TLS", f"{ratio:.1f}x   ({over_tls.rate:,.0f}/s; {over_tls})")
     texts = bench.send(kind, Channel.SMS, LATENCY_SECONDS)
-    ratio = texts.rate / against.twilio.rate
+    ratio = texts.rate / against.twilio.rate_now(bench)
     beside("texts, times twilio's own client", f"{ratio:.1f}x   ({texts.rate:,.0f}/s; {texts})")
     return [over_tls.is_whole, texts.is_whole]
 
