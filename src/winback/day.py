@@ -22,6 +22,7 @@ from winback.clock import Clock
 from winback.database.tables import StageRun, table_of
 from winback.delivery.admitting import mails_for_new
 from winback.delivery.brakes import apply_brakes
+from winback.delivery.calling import Wait
 from winback.delivery.evidence import resolve_doubts
 from winback.delivery.sending import send_due
 from winback.enrollment.detecting import detect as detect_lapses
@@ -68,6 +69,8 @@ class Day:
     lookups: Mapping[Channel, Lookup] = field(default_factory=dict)
     deliver_news: Callable[[], Awaitable[None]] | None = None
     rng: Random = field(default_factory=SystemRandom)
+    wait: Wait = asyncio.sleep
+    """How sends wait for their pace; a rehearsal moves its clock instead."""
     by: str = "direct"
     rehearses_days: int = 7
     """How many days to come the day's flow rehearses for its artifact; 0 for none."""
@@ -119,7 +122,14 @@ async def send(day: Day) -> Counts:
             apply_brakes(session, now=day.now)
         counts.update(
             asdict(
-                await send_due(day.business, day.senders, now=day.now, clock=day.clock, rng=day.rng)
+                await send_due(
+                    day.business,
+                    day.senders,
+                    now=day.now,
+                    clock=day.clock,
+                    rng=day.rng,
+                    wait=day.wait,
+                )
             )
         )
         if day.deliver_news is not None:

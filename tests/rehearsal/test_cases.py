@@ -18,6 +18,7 @@ from sqlalchemy import delete, event, update
 from sqlalchemy.orm import Session
 
 from tests.delivery.shop import DAY, HOME, Shop
+from tests.delivery.virtual import LoopClock, VirtualLoop, run_virtually
 from tests.rehearsal.played import Record, fingerprint, play, rehearsed
 from winback.campaign.schema import Campaign, Step
 from winback.clock import SetClock
@@ -31,7 +32,7 @@ from winback.rehearsal.copying import LEFT_OUT
 from winback.rehearsal.results import Rehearsal
 from winback.rehearsal.schedule import Moment, Schedule, moments
 from winback.rehearsal.walking import rehearse
-from winback.settings import CustomHours, DailyLimits, Hours, QuietHours
+from winback.settings import CustomHours, DailyLimits, Hours, PaceSettings, QuietHours
 from winback.states import Channel, MessageState, Mode
 
 CHRISTMAS: Final = datetime.fromisoformat("2026-12-21T10:00+00:00")
@@ -199,6 +200,20 @@ def segments_are_few(shop: Shop) -> None:
         shop.enroll(next_step="check-in", customer={"given_name": "Ann" * (1 + 30 * (number % 2))})
 
 
+def texts_have_a_pace(shop: Shop) -> None:
+    """Fifteen texts of three segments, an hour before their hours end, at one in 100 seconds."""
+    shop.limit(pace=PaceSettings(sms=0.01))
+    for _ in range(15):
+        shop.enroll(next_step="check-in", customer={"given_name": "Łucja"})
+    # Somebody whose hours are over anyway is not kept by the pace.
+    shop.enroll(next_step="check-in", customer={"time_zone": "Asia/Kolkata", "country": "IN"})
+
+
+def _spreads_over_days(done: Rehearsal) -> bool:
+    first = sum(one.day == done.days[0] for one in done.sendings)
+    return 10 < first < 15 and done.put_off == {Channel.SMS: 15 - first}
+
+
 def mails_warm_up(shop: Shop) -> None:
     """Seventy lapsed on two days: fifty mails on the first day, the newest first."""
     shop.change(mode=Mode.LIVE)
@@ -266,6 +281,7 @@ CASES: Final = {
     "calls": Case(associates_call, lambda done: done.count(Channel.CALL) == 2),
     "brake": Case(mails_have_bounced, lambda done: not done.sendings, days=3),
     "segments": Case(segments_are_few, waits_for("budget of text segments"), days=5),
+    "pace": Case(texts_have_a_pace, _spreads_over_days, days=2, schedule=Schedule(day_at=time(19))),
     "warm-up": Case(mails_warm_up, _enters_slowly, days=2),
     "pause": Case(a_channel_stands_still, lambda done: done.count(Channel.SMS) == 0),
 }
@@ -280,14 +296,16 @@ def rehearse_shop(shop: Shop, days: int, schedule: Schedule) -> Rehearsal:
 
 
 def happen(shop: Shop, played: list[Moment]) -> None:
-    """Let the days happen, with providers that take everything."""
+    """Let the days happen, with providers that take everything; waiting takes virtual time."""
     senders = {one.channel: one for one in (shop.mail, shop.texts)}
+    loop = VirtualLoop()
 
     def day_at(at: datetime) -> Day:
         rng = Random(str(at))  # noqa: S311 - the test replays
-        return Day(shop.business, at, SetClock(at), senders, rng=rng)
+        clock = LoopClock(at - timedelta(seconds=loop.time()), loop)
+        return Day(shop.business, at, clock, senders, rng=rng)
 
-    asyncio.run(play(played, day_at))
+    run_virtually(loop, play(played, day_at))
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -95,20 +95,31 @@ def test_the_busiest_day_tells_how_long_texts_drain(
 
     [drain] = drains(rehearsal(sendings=texts), policies, mode)
 
-    assert (drain.busiest, drain.amount, drain.takes, drain.fits) == (TUESDAY, 6, takes, True)
+    assert (drain.busiest, drain.amount, drain.takes, drain.put_off) == (TUESDAY, 6, takes, 0)
 
 
-def test_what_cannot_leave_in_a_day_is_said() -> None:
+def test_what_does_not_fit_into_its_hours_is_said() -> None:
     """A batch that is longer than its window does not surprise anybody (FACTS.md TW-19c)."""
-    texts = tuple(sending(number, Channel.SMS) for number in range(20_000))
-    policies = Policies()
+    done = rehearsal(put_off={Channel.SMS: 1_200})
+    told = facts(done, {}, currency="GBP", policies=Policies(), mode=Mode.LIVE)
 
-    said = list(needs(rehearsal(sendings=texts), currency="GBP", policies=policies, mode=Mode.LIVE))
+    said = list(needs(done, currency="GBP", policies=Policies(), mode=Mode.LIVE))
 
-    assert said[-1] == (
-        "40,000 segments on 2026-03-02, the busiest day, leave in 11:06:40, longer than a day's "
-        "hours: the rest leaves later"
-    )
+    assert said[-2:] == [
+        "4 segments on 2026-03-02, the busiest day, leave in 0:00:04",
+        "1,200 by sms do not fit into their hours at this pace, and leave on later days",
+    ]
+    assert told["drains_in"]["sms"]["fits_in_a_day"] is False
+    assert told["drains_in"]["sms"]["put_off"] == 1_200
+
+
+def test_a_send_that_goes_on_after_midnight_has_its_day() -> None:
+    """The last day's mails may leave on the day after; they are counted where they leave."""
+    after = date(2026, 3, 4)
+
+    *_, last = totals(rehearsal(sendings=(sending(1, Channel.EMAIL, day=after),)))
+
+    assert (last.day, last.by_channel[Channel.EMAIL]) == (after, 1)
 
 
 def test_facts_name_people_by_the_ids_of_their_sources() -> None:

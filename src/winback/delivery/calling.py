@@ -7,7 +7,7 @@ so the lease, our own switch and the channel are asked again right before (FACTS
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from math import ceil
@@ -57,6 +57,10 @@ class _Share:
     left: int = 0
 
 
+Wait = Callable[[float], Awaitable[None]]
+"""Lets so many seconds go by, none where they are negative."""
+
+
 @dataclass(slots=True)
 class Desk:
     """What all calls of one run share: the ways out, the lease, the pace, and what stands still."""
@@ -65,6 +69,8 @@ class Desk:
     senders: Mapping[Channel, Sender]
     lease: Lease
     clock: Clock
+    wait: Wait = asyncio.sleep
+    """How turns at a pace are waited for; a rehearsal moves its clock instead."""
     resting: dict[Channel, Hold] = field(default_factory=dict)
     """Channels that this run has found closed."""
     called: set[int] = field(default_factory=set)
@@ -175,7 +181,7 @@ class Desk:
         starts_at = self._turn(channel, words.segments or 1, per_second)
         self.in_line[channel] += 1
         try:
-            await asyncio.sleep((starts_at - self.clock.now()).total_seconds())
+            await self.wait((starts_at - self.clock.now()).total_seconds())
         finally:
             self.in_line[channel] -= 1
             self.wake.set()

@@ -15,6 +15,8 @@ from winback.states import Channel, EnrollmentState
 WRITTEN_TO: Final = frozenset({Channel.EMAIL, Channel.SMS})
 """Channels that need a consent; calls and letters are an associate's."""
 
+OUTSIDE_HOURS: Final = "outside the decent hours"
+
 
 @dataclass(frozen=True, slots=True)
 class Hold:
@@ -90,7 +92,7 @@ def decide(asked: GateInput) -> Verdict:
         return refusal
     waits = list(asked.holds)
     if asked.keeps_hours and asked.opening is not None and asked.opening.opens_at > asked.now:
-        waits.append(Hold(asked.opening.opens_at, "outside the decent hours"))
+        waits.append(Hold(asked.opening.opens_at, OUTSIDE_HOURS))
     if not waits:
         return Allow()
     longest = max(waits, key=lambda hold: hold.until)

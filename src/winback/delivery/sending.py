@@ -23,7 +23,7 @@ from winback.clock import Clock
 from winback.database.engine import salt_of
 from winback.database.tables import Message
 from winback.delivery.breaker import PROBES
-from winback.delivery.calling import Desk
+from winback.delivery.calling import Desk, Wait
 from winback.delivery.claiming import claim, due_messages
 from winback.delivery.closing import channels_to_try
 from winback.delivery.composing import Claimed
@@ -72,13 +72,14 @@ async def send_due(
     now: datetime,
     clock: Clock,
     rng: Random,
+    wait: Wait = asyncio.sleep,
 ) -> SendCounts:
     """Plan and send all that is due at ``now``; safe to repeat, and by several workers at once.
 
     ``clock`` is the machine's: leases, pace and polls go by it. A run that begins in the present
     goes with it, so that hours and caps hold however long it takes; one that stands at another
-    instant stays there. A message whose call did not end clearly becomes ``unconfirmed`` and is
-    not sent again.
+    instant stays there. ``wait`` lets the time of a pace go by. A message whose call did not
+    end clearly becomes ``unconfirmed`` and is not sent again.
     """
     counts = SendCounts()
     is_present = abs(clock.now() - now) < _PRESENT
@@ -90,7 +91,7 @@ async def send_due(
         queued = queue_due(run)
         counts.cases, counts.skipped = queued.cases, queued.skipped
         counts.postponed = queued.postponed
-        desk = Desk(run, senders, lease, clock)
+        desk = Desk(run, senders, lease, clock, wait)
         with Session(run.reads) as session:
             desk.to_try = channels_to_try(session, run.now)
         in_flight = business.settings.policies.in_flight

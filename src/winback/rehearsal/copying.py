@@ -110,7 +110,7 @@ LEFT_OUT: Final[Mapping[type[Table], str]] = {
     Case: "an associate's; a step that opened one has its passage",
     Outcome: "nothing is measured",
     Worker: "machines that send for real; what they are sending counts as accepted",
-    Pace: "nobody waits",
+    Pace: "whoever sends at this moment is through when the rehearsal begins",
     Alert: "nobody is told",
     StageRun: "a history",
 }

@@ -1,7 +1,7 @@
 """What a rehearsal found: who would enter, who would get what and when, and what would wait."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 
@@ -64,6 +64,8 @@ class Rehearsal:
     passed: tuple[Reason, ...]
     queued: Mapping[Channel, int]
     """Messages that would still wait at the end, by channel."""
+    put_off: Mapping[Channel, int] = field(default_factory=dict)
+    """Messages that did not fit into their hours at the pace and leave later, by channel."""
 
     @property
     def cost(self) -> Decimal:

@@ -3,12 +3,11 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
 from winback.delivery.pace import drain_time, pace_of
-from winback.delivery.windows import week_hours
 from winback.rehearsal.results import Rehearsal, Sending
 from winback.rehearsal.schedule import Schedule
 from winback.settings import Policies
@@ -39,13 +38,15 @@ class Drain:
     amount: int
     """Mails, or segments of texts."""
     takes: timedelta
-    fits: bool
-    """Whether that is no longer than the hours of the longest day; else the rest leaves later."""
+    put_off: int
+    """Messages that the pace kept past their hours, on any of the days; they leave later."""
 
 
 def totals(done: Rehearsal) -> list[Total]:
     """Add up each day, also those on which nothing would happen."""
-    found = {day: Total(day) for day in done.days}
+    # The last send may go on into the day after.
+    days = dict.fromkeys([*done.days, *sorted({one.day for one in done.sendings})])
+    found = {day: Total(day) for day in days}
     for entry in done.entries:
         found[entry.day].enrolled += 1
         found[entry.day].held_out += entry.arm is Arm.HOLDOUT
@@ -68,25 +69,9 @@ def drains(done: Rehearsal, policies: Policies, mode: Mode) -> list[Drain]:
         if amounts:
             busiest, amount = max(amounts.items(), key=lambda item: (item[1], item[0]))
             takes = drain_time(amount, pace_of(policies, channel, mode))
-            fits = takes <= _longest_day(policies, channel)
-            found.append(Drain(channel, busiest, amount, takes, fits))
+            late = done.put_off.get(channel, 0)
+            found.append(Drain(channel, busiest, amount, takes, late))
     return found
-
-
-def _longest_day(policies: Policies, channel: Channel) -> timedelta:
-    quiet = policies.quiet_hours
-    hours = week_hours(quiet.sms if channel is Channel.SMS else quiet.email)
-    if hours is None:
-        return timedelta(days=1)
-    today = date.min
-    return max(
-        (
-            datetime.combine(today, span.closes) - datetime.combine(today, span.opens)
-            for span in hours.days
-            if span is not None
-        ),
-        default=timedelta(0),
-    )
 
 
 def codes_by_offer(done: Rehearsal) -> dict[str, int]:
@@ -113,8 +98,12 @@ def needs(done: Rehearsal, *, currency: str, policies: Policies, mode: Mode) -> 
         if drain.takes:
             unit = "segments" if drain.channel is Channel.SMS else "mails"
             busiest = f"{drain.amount:,} {unit} on {drain.busiest}, the busiest day,"
-            longer = "" if drain.fits else ", longer than a day's hours: the rest leaves later"
-            yield f"{busiest} leave in {drain.takes}{longer}"
+            yield f"{busiest} leave in {drain.takes}"
+            if drain.put_off:
+                yield (
+                    f"{drain.put_off:,} by {drain.channel} do not fit into their hours at this "
+                    "pace, and leave on later days"
+                )
 
 
 Ids = Mapping[int, Mapping[str, Sequence[str]]]
@@ -149,7 +138,8 @@ def facts(
                 "busiest_day": one.busiest,
                 "amount": one.amount,
                 "seconds": int(one.takes.total_seconds()),
-                "fits_in_a_day": one.fits,
+                "fits_in_a_day": not one.put_off,
+                "put_off": one.put_off,
             }
             for one in drains(done, policies, mode)
         },

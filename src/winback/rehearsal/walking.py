@@ -3,9 +3,11 @@
 Nothing here knows a rule of planning: detect, send, respond and the ending of windows are those
 of ``day``, so what is rehearsed is what happens (DESIGN.md, promise P9). The copy is a SQLite file
 of its own whatever the business's database is: that one is only read, in one transaction that
-locks no row, so neither the outbox nor anybody who works with it waits.
+locks no row, so neither the outbox nor anybody who works with it waits. The pace of a channel is
+played too, in a time that goes by at once, so a batch is cut off where its hours end.
 """
 
+import asyncio
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -31,9 +34,9 @@ from winback.enrollment.value import compute_threshold, is_to_be_set
 from winback.errors import ConfigError
 from winback.rehearsal import reading as found
 from winback.rehearsal.copying import Copied, copy_business
+from winback.rehearsal.late import Late, put_off
 from winback.rehearsal.results import Rehearsal
 from winback.rehearsal.schedule import Moment, Schedule, moments
-from winback.settings import PaceSettings
 from winback.states import Channel, MessageState
 
 _WRITTEN: Final = (Channel.EMAIL, Channel.SMS)
@@ -70,8 +73,9 @@ async def rehearse(
                 source, scratch, business, now=now, until=dates[-1], alive_at=clock.now()
             )
             thresholds = _thresholds(source, business, played, now=now)
-        await _walk(_on_copy(business, scratch), played, thresholds)
-        return _told(scratch, copied, business, played, dates=dates, schedule=schedule)
+        late = await _walk(_on_copy(business, scratch), played, thresholds)
+        done = _told(scratch, copied, business, played, dates=dates, schedule=schedule)
+        return replace(done, put_off={channel: len(ids) for channel, ids in sorted(late.items())})
 
 
 def _never_backwards(business: Business, now: datetime) -> None:
@@ -84,14 +88,22 @@ def _never_backwards(business: Business, now: datetime) -> None:
         )
 
 
-async def _walk(business: Business, played: Sequence[Moment], thresholds: Thresholds) -> None:
+async def _walk(business: Business, played: Sequence[Moment], thresholds: Thresholds) -> Late:
+    """Play the moments; gives what a pace kept past its hours."""
     idle_until: datetime | None = None
+    late: Late = {}
     for number, moment in enumerate(played):
         if idle_until is not None and not moment.is_day and moment.at < idle_until:
             continue
         responds = moment.is_day or number == 0
-        stirs = await _play(business, moment, thresholds=thresholds, responds=responds)
+        clock = SetClock(moment.at)
+        stirs = await _play(business, moment, clock, thresholds=thresholds, responds=responds)
         idle_until = None if stirs else _idle_until(business, moment.at)
+        if clock.now() > moment.at:
+            kept = put_off(business, begun=moment.at, ended=clock.now())
+            for channel, ids in kept.items():
+                late.setdefault(channel, set()).update(ids)
+    return late
 
 
 def _idle_until(business: Business, at: datetime) -> datetime:
@@ -111,16 +123,25 @@ def _idle_until(business: Business, at: datetime) -> datetime:
 
 
 async def _play(
-    business: Business, moment: Moment, *, thresholds: Thresholds, responds: bool
+    business: Business,
+    moment: Moment,
+    clock: SetClock,
+    *,
+    thresholds: Thresholds,
+    responds: bool,
 ) -> bool:
-    """Play one moment; says whether anything happened that the next send could act on."""
+    """Play one moment; says whether anything happened that the next send could act on.
+
+    ``clock`` begins at the moment and goes on where a pace takes time.
+    """
     day = Day(
         business,
         moment.at,
-        SetClock(moment.at),
+        clock,
         {channel: RehearsingSender(channel) for channel in _WRITTEN},
         # Only codes and send ids are drawn from it, and nobody gets these.
         rng=Random(str(moment.at)),  # noqa: S311 - see above
+        wait=partial(_pass_time, clock),
     )
     if moment.is_day:
         _set_threshold(business.engine, thresholds, local_date(moment.at, business.zone))
@@ -135,6 +156,13 @@ async def _play(
         freed = stages.end_windows(day)
         stirs = stirs or freed > 0
     return stirs
+
+
+async def _pass_time(clock: SetClock, seconds: float) -> None:
+    """Let the time of a pace go by at once; who waits beside goes on, too."""
+    until = clock.now() + timedelta(seconds=max(0.0, seconds))
+    await asyncio.sleep(0)
+    clock.set_to(max(clock.now(), until))
 
 
 @contextmanager
@@ -161,14 +189,11 @@ def _sweep(var: Path, clock: Clock) -> None:
 def _on_copy(business: Business, scratch: Engine) -> Business:
     """Give the business on the copy, with every road out of the house closed.
 
-    Nobody waits for a pace, which moves no message to another day; what it takes is told beside
-    the rest. What the shelf has published belongs to one database.
+    What the shelf has published belongs to one database.
     """
-    settings = business.settings
-    at_once = settings.policies.model_copy(update={"pace": PaceSettings(email="off", sms="off")})
     return replace(
         business,
-        settings=settings.model_copy(update={"policies": at_once, "heartbeat_url": None}),
+        settings=business.settings.model_copy(update={"heartbeat_url": None}),
         environment=replace(
             business.environment,
             sendgrid_api_key=None,
