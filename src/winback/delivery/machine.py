@@ -41,7 +41,6 @@ TRANSITIONS: Final[Mapping[tuple[MessageState, MessageEvent], MessageState]] = {
     (S.SENDING, E.GIVE_BACK): S.QUEUED,
     (S.SENDING, E.DOUBT): S.UNCONFIRMED,
     (S.UNCONFIRMED, E.ACCEPT): S.ACCEPTED,
-    (S.UNCONFIRMED, E.REFUSE): S.FAILED,
     (S.UNCONFIRMED, E.SETTLE_ACCEPTED): S.ACCEPTED,
     (S.UNCONFIRMED, E.SETTLE_NOT_SENT): S.FAILED,
 } | {(state, E.ACCEPT): state for state in _KNOWN}
@@ -60,8 +59,10 @@ WHY: Final[Mapping[tuple[MessageState, MessageEvent], str]] = {
         "a lost reply, a timeout, an error of their server or a dead worker: perhaps sent, so "
         "never sent again; only evidence leads out"
     ),
-    (S.UNCONFIRMED, E.ACCEPT): "a worker that was given up as dead still knew how its call ended",
-    (S.UNCONFIRMED, E.REFUSE): "the same; the step is passed and not sent on any other channel",
+    (S.UNCONFIRMED, E.ACCEPT): (
+        "a worker that was given up as dead still knew that its call went through; its refusal "
+        "would change nothing, since the doubt was told and may have been acted on"
+    ),
     (S.UNCONFIRMED, E.SETTLE_ACCEPTED): "an operator found it at the provider, or with the reader",
     (S.UNCONFIRMED, E.SETTLE_NOT_SENT): (
         "an operator found that it never left; the step is passed and not sent on any channel, and "
