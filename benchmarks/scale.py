@@ -99,6 +99,7 @@ def measure_many(bench: Bench, kind: str, count: int) -> bool:
     marks = [worker["marks"][share] for share in ("0.1", "0.5", "1.0")]
     memory = [mark["mb"] for mark in marks]
     _, half, whole = (mark["seconds"] for mark in marks)
+    _, half_own, whole_own = (mark["own"] for mark in marks)
     spread = max(memory) - min(memory)
     is_flat = spread <= MEMORY_LIMIT_MB
     shown = ", ".join(f"{one:.0f}" for one in memory)
@@ -107,7 +108,8 @@ def measure_many(bench: Bench, kind: str, count: int) -> bool:
         f"{MEMORY_LIMIT_MB}: {'kept' if is_flat else 'NOT KEPT'}   (peak {worker['peak_mb']:.0f})"
     )
     ratio = half / (whole - half)
-    is_linear = told("second half's rate, of the first's", ratio, LINEAR_FLOOR)
+    own = f"by the worker's processor seconds {half_own / (whole_own - half_own):.2f}"
+    is_linear = told("second half's rate, of the first's", ratio, LINEAR_FLOOR, beside=own)
     beside("mails a second", f"{sent.rate:,.0f}/s   ({sent})")
     return sent.is_whole and is_flat and is_linear
 
