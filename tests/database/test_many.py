@@ -127,6 +127,21 @@ def test_updates_are_guarded_row_by_row(session: Session, now: datetime) -> None
     assert [tuple(row) for row in found] == [(NASTY * 2, later), (NASTY, now), (None, now)]
 
 
+def test_what_was_empty_is_compared_as_any_value(session: Session, now: datetime) -> None:
+    """A cursor that stood nowhere moves only while it still stands nowhere."""
+    named = [customer(1, now, family_name=None), customer(2, now, family_name="Oak")]
+    insert_rows(session.connection(), CUSTOMERS, named)
+    rows = [
+        {"b_id": number, "b_family_name": was, "given_name": "moved"}
+        for number, was in ((1, None), (2, None))
+    ]
+
+    update_rows(session.connection(), CUSTOMERS, rows)
+
+    found = session.execute(select(Customer.given_name).order_by(Customer.id)).scalars()
+    assert list(found) == ["moved", NASTY]
+
+
 def test_nothing_to_write_writes_nothing(session: Session) -> None:
     """An empty batch is no statement."""
     insert_rows(session.connection(), MOVES, [])

@@ -44,7 +44,8 @@ def update_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str
     """Change rows by conditions of their own; all have the same keys.
 
     A key ``b_id`` is compared with the column ``id``, a key ``state`` is what the column
-    ``state`` becomes: an update is guarded by the keys that begin so.
+    ``state`` becomes: an update is guarded by the keys that begin so. Where a column may be
+    empty, None is compared as any value. No two rows may mean the same one.
     """
     if rows:
         sql = _update_sql(table, tuple(rows[0]), connection.dialect)
@@ -128,10 +129,16 @@ def _insert_sql(
 def _update_sql(table: Table, names: tuple[str, ...], dialect: Dialect) -> str:
     ordered = _in_order(names)
     is_sqlite = dialect.name == "sqlite"
+
+    def same(name: str) -> str:
+        if not table.c[name.removeprefix(_WHERE)].nullable:
+            return "="
+        return "IS" if is_sqlite else "IS NOT DISTINCT FROM"
+
     given = {name: "?" if is_sqlite else f'v."{name}"' for name in ordered}
     sets = ", ".join(f'"{name}" = {given[name]}' for name in ordered if not name.startswith(_WHERE))
     guards = " AND ".join(
-        f'"{table.name}"."{name.removeprefix(_WHERE)}" = {given[name]}'
+        f'"{table.name}"."{name.removeprefix(_WHERE)}" {same(name)} {given[name]}'
         for name in ordered
         if name.startswith(_WHERE)
     )

@@ -11,10 +11,12 @@ from datetime import date, datetime
 from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import BindParameter, Row, bindparam, insert, select, update
+from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
+from winback.database.among import among, aside
 from winback.database.history import record_decisions
+from winback.database.many import insert_rows, update_rows
 from winback.database.tables import Enrollment, StepPassage, Voucher, table_of
 from winback.enrollment.circumstances import last_day
 from winback.enrollment.conditions import Standpoint, conditions_of
@@ -30,7 +32,7 @@ def read_cursors(session: Session, enrollment_ids: Sequence[int]) -> Sequence[Ro
 
     So that of two writers who pass the same step the second one sees it passed.
     """
-    return session.execute(_CURSORS, {"ids": enrollment_ids}).all()
+    return session.connection().execute(_CURSORS, {"ids": enrollment_ids}).all()
 
 
 def circumstances_for(session: Session, run: Standpoint, rows: Sequence[Row[Any]]) -> Given:
@@ -39,7 +41,7 @@ def circumstances_for(session: Session, run: Standpoint, rows: Sequence[Row[Any]
     holds = conditions_of(session, run, rows)
     days = _voucher_days(session, ids, run)
     done: defaultdict[int, set[str]] = defaultdict(set)
-    for enrollment_id, step in session.execute(_PASSED, {"ids": ids}):
+    for enrollment_id, step in session.connection().execute(_PASSED, {"ids": ids}):
         done[enrollment_id].add(step)
 
     def given(row: Row[Any]) -> Circumstances:
@@ -97,23 +99,22 @@ class CursorWrites:
     def move_cursor(self, row: Row[Any], **changes: Any) -> None:
         """Note where the cursor goes: ``next_step``, ``due_on``, ``is_gentle``, ``is_asleep``."""
         stays = {name: getattr(row, name) for name in _MOVED}
-        self.cursors.append({"b_id": row.id, "b_step": row.next_step, **stays, **changes})
+        self.cursors.append({"b_id": row.id, "b_next_step": row.next_step, **stays, **changes})
 
     def write(self, session: Session) -> None:
         """Write all of it; a cursor that somebody else moved meanwhile stays where it is."""
         connection = session.connection()
-        if self.passages:
-            connection.execute(_INSERT_PASSAGES, self.passages)
+        insert_rows(connection, table_of(StepPassage), self.passages)
         record_decisions(session, self.decisions)
-        if self.cursors:
-            connection.execute(_MOVE_CURSORS, self.cursors)
+        update_rows(connection, table_of(Enrollment), self.cursors)
 
 
 def _voucher_days(
     session: Session, ids: Sequence[int], run: Standpoint
 ) -> defaultdict[int, dict[str, date]]:
     found: defaultdict[int, dict[str, date]] = defaultdict(dict)
-    for enrollment_id, offer, expires_at in session.execute(_ISSUED, {"ids": ids}):
+    rows = session.connection().execute(_ISSUED, {"ids": ids})
+    for enrollment_id, offer, expires_at in rows:
         if enrollment_id is None or expires_at is None:
             continue
         day = last_day(expires_at, run.zone)
@@ -124,17 +125,6 @@ def _voucher_days(
 
 
 _MOVED: Final = ("next_step", "due_on", "is_gentle", "is_asleep")
-_ENROLLMENTS: Final = table_of(Enrollment)
-_INSERT_PASSAGES: Final = insert(table_of(StepPassage))
-_MOVE_CURSORS: Final = (
-    update(_ENROLLMENTS)
-    .where(
-        _ENROLLMENTS.c.id == bindparam("b_id"),
-        _ENROLLMENTS.c.next_step.is_not_distinct_from(bindparam("b_step")),
-    )
-    .values({name: bindparam(name) for name in _MOVED})
-)
-_IDS: Final[BindParameter[Any]] = bindparam("ids", expanding=True)
 _CURSORS: Final = (
     select(
         Enrollment.id,
@@ -149,13 +139,13 @@ _CURSORS: Final = (
         Enrollment.value,
         Enrollment.reason.label("enrollment_reason"),
     )
-    .where(Enrollment.id.in_(_IDS))
+    .where(among(Enrollment.id, "ids"))
     .order_by(Enrollment.id)
     .with_for_update()
 )
 _PASSED: Final = select(StepPassage.enrollment_id, StepPassage.step).where(
-    StepPassage.enrollment_id.in_(_IDS)
+    among(StepPassage.enrollment_id, "ids")
 )
 _ISSUED: Final = select(Voucher.enrollment_id, Voucher.offer, Voucher.expires_at).where(
-    Voucher.enrollment_id.in_(_IDS), Voucher.state == VoucherState.ISSUED
+    among(Voucher.enrollment_id, "ids"), aside(Voucher.state) == VoucherState.ISSUED
 )
