@@ -50,6 +50,18 @@ def test_a_mail_in_doubt_is_settled_by_our_send_id(shop: Ears) -> None:
     assert message.state is MessageState.ACCEPTED
 
 
+def test_a_webhook_gives_what_a_dead_worker_left_its_cost(shop: Ears) -> None:
+    """Whoever brings the proof, what hangs on the message is put right, too."""
+    one = in_doubt(shop)
+    with Session(shop.engine) as session, session.begin():
+        session.execute(update(Message).values(cost=0))
+
+    shop.hear(shop.report(shop.messages(one)[0], "processed"))
+
+    (message,) = shop.messages(one)
+    assert message.cost == shop.business.settings.economics.email_cost
+
+
 @pytest.mark.parametrize(
     ("reported", "state"),
     [

@@ -14,6 +14,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import bindparam, insert, select, update
@@ -24,6 +25,7 @@ from winback.database.bulk import on_conflict
 from winback.database.tables import Event, Message, table_of
 from winback.delivery.doubting import LOOKS
 from winback.delivery.news import apply_news
+from winback.delivery.repairing import repair
 from winback.delivery.seeking import Open, due_for_asking
 from winback.failpoints import committing
 from winback.providers.lookups import CannotTell, Found, LookedUp, Lookup
@@ -101,7 +103,7 @@ def _record(business: Business, pairs: Sequence[tuple[Open, LookedUp]], now: dat
         # In one order, as every writer of many rows: two cannot wait for each other.
         for one, answer in sorted(pairs, key=lambda pair: pair[0].row.id):
             if isinstance(answer, Found) and not _is_anothers(session, one.row.id, answer):
-                resolved += _repair(session, one, answer, now)
+                resolved += _repair(session, business, one, answer, now=now)
             elif isinstance(answer, Found):
                 _note(session, one, "what was found belongs to another message", now)
             elif _is_passing(answer) and now < one.row.claimed_at + TRIES_FOR:
@@ -117,7 +119,9 @@ def _is_anothers(session: Session, message_id: int, found: Found) -> bool:
     return session.scalar(_ANOTHERS, known) is not None
 
 
-def _repair(session: Session, one: Open, found: Found, now: datetime) -> bool:
+def _repair(
+    session: Session, business: Business, one: Open, found: Found, *, now: datetime
+) -> bool:
     """Apply what was found, as news; True if the state changed."""
     message_id = one.row.id
     accepted_at = min(max(found.accepted_at, one.row.claimed_at), now)
@@ -128,6 +132,7 @@ def _repair(session: Session, one: Open, found: Found, now: datetime) -> bool:
         at=accepted_at,
         reason="found by asking the provider",
         provider_message_id=found.provider_message_id,
+        on_proof=partial(repair, business=business, now=now),
     )
     changed = apply_news(
         session,

@@ -23,7 +23,7 @@ def markers_of(
     """
     if context is None:
         return ()
-    body = _body(session, template_version_id, context)
+    body = body_of(session, template_version_id, context)
     if body is None:
         return ()
     for markers in (_links(context), _codes(context)):
@@ -32,10 +32,14 @@ def markers_of(
     return (body,)
 
 
-def _body(
-    session: Session, template_version_id: int | None, context: Mapping[str, Any]
+def body_of(
+    session: Session, template_version_id: int | None, context: Mapping[str, Any] | None
 ) -> str | None:
-    if template_version_id is None:
+    """Give the text of a message as it left, rendered from what was stored; None if that is gone.
+
+    The plain part, where it is a mail.
+    """
+    if template_version_id is None or context is None:
         return None
     try:
         return render(template_by_id(session, template_version_id), context).text

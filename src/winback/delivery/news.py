@@ -5,18 +5,30 @@ News that carries our send id is evidence: it settles a doubt, repairs the row a
 (``doubting.pass_proven``), which knows the business's day.
 """
 
+from collections.abc import Callable
 from datetime import datetime
 from functools import cache
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Update, bindparam, case, exists, select, update
+from sqlalchemy import Row, Update, bindparam, case, exists, select, update
 from sqlalchemy.orm import Session
 
 from winback.database.history import record_move
-from winback.database.tables import Message, table_of
+from winback.database.tables import Message, Move, table_of
 from winback.database.types import Utc
-from winback.delivery.machine import IN_FLIGHT_OR_IN_DOUBT, NEWS_STATE, SETTLED, after_news
+from winback.delivery.machine import (
+    IN_FLIGHT_OR_IN_DOUBT,
+    NEWS_STATE,
+    SETTLED,
+    MessageEvent,
+    after_news,
+)
 from winback.states import EventKind, MessageState
+
+S = MessageState
+
+OnProof = Callable[[Session, int], None]
+"""Takes the id of a message that was proven to have left."""
 
 
 def apply_news(
@@ -28,16 +40,20 @@ def apply_news(
     code: str = "",
     reason: str = "",
     provider_message_id: str | None = None,
+    on_proof: OnProof | None = None,
 ) -> bool:
     """Take one piece of news about a message; True if its state changed.
 
-    Safe to repeat and in any order. ``at`` is when it happened.
+    Safe to repeat and in any order. ``at`` is when it happened. ``on_proof`` puts right what else
+    hangs on a message of which nobody knew until now that it left.
     """
     connection = session.connection()
     row = connection.execute(_KNOWN, {"message_id": message_id}).one_or_none()
     if row is None or kind not in NEWS_STATE:
         return False
-    to_state = after_news(row.state, kind)
+    # An operator's word that it was not sent is no news of a provider, and has no rank.
+    known = S.UNCONFIRMED if _was_called_not_sent(session, message_id, row) else row.state
+    to_state = after_news(known, kind)
     values: dict[str, object] = {}
     if row.provider_message_id is None and provider_message_id:
         values["provider_message_id"] = provider_message_id
@@ -59,6 +75,8 @@ def apply_news(
         return False
     if row.accepted_at is None:
         connection.execute(_ACCEPTED, {"b_id": message_id, "at": at})
+        if on_proof is not None:
+            on_proof(session, message_id)
     record_move(
         session,
         "message",
@@ -72,8 +90,22 @@ def apply_news(
     return True
 
 
+def _was_called_not_sent(session: Session, message_id: int, row: Row[Any]) -> bool:
+    if row.state is not S.FAILED or row.accepted_at is not None:
+        return False
+    last = session.connection().scalars(_LAST_MOVE, {"message_id": message_id}).first()
+    return last == MessageEvent.SETTLE_NOT_SENT
+
+
 _NEEDS_REASON: Final = (MessageState.FAILED, MessageState.BOUNCED)
 
+_MOVES: Final = table_of(Move)
+_LAST_MOVE: Final = (
+    select(_MOVES.c.event)
+    .where(_MOVES.c.thing == "message", _MOVES.c.thing_id == bindparam("message_id"))
+    .order_by(_MOVES.c.id.desc())
+    .limit(1)
+)
 _MESSAGES: Final = table_of(Message)
 _KNOWN: Final = (
     select(_MESSAGES.c.state, _MESSAGES.c.accepted_at, _MESSAGES.c.provider_message_id)

@@ -184,7 +184,11 @@ def _doubt(session: Session, run: Run, ended: Sequence[tuple[Called, Row[Any]]])
                 row,
                 MessageEvent.DOUBT,
                 one.result.reason,
-                {"cost": one.cost, "look_at": first_look(row.claimed_at)},
+                {
+                    "cost": one.cost,
+                    "segments": one.segments,
+                    "look_at": first_look(row.claimed_at),
+                },
             )
             for one, row in ended
             if isinstance(one.result, Unclear) and row.state is MessageState.SENDING

@@ -17,6 +17,7 @@ from winback.database.engine import salt_of
 from winback.database.history import record_move
 from winback.database.tables import Message, table_of
 from winback.delivery.machine import MessageEvent, move
+from winback.delivery.repairing import repair
 from winback.delivery.run import Run
 from winback.enrollment.passing import Done, pass_steps
 from winback.enrollment.timeline import StepEnd
@@ -73,6 +74,8 @@ def settle_by_hand(
         at=now,
         why=why,
     )
+    if is_accepted:
+        repair(session, message_id, business=business, now=now)
     has_code_back = False
     if not is_accepted and row.voucher_id is not None:
         has_code_back = return_unsent(session, row.voucher_id, message_id, now)

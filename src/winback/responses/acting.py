@@ -1,11 +1,13 @@
 """What each kind of event makes us do: the table of responses, from the outside in."""
 
+from functools import partial
 from typing import Final
 
 from sqlalchemy import bindparam, update
 
 from winback.database.tables import Message, table_of
 from winback.delivery.news import apply_news
+from winback.delivery.repairing import repair
 from winback.enrollment.progress import speed_up_after_click
 from winback.responses.addresses import lose_address
 from winback.responses.clicks import is_our_page, why_no_human_click
@@ -52,6 +54,7 @@ def act(hand: Hand, matched: Matched, event: Heard) -> None:
             code=event.code,
             reason=event.reason,
             provider_message_id=event.provider_message_id,
+            on_proof=partial(repair, business=hand.business, now=hand.now),
         )
     if event.suppression in NOS:
         say_no(hand, matched, event, event.suppression, channel=_narrowed(event))

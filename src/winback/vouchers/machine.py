@@ -39,7 +39,8 @@ WHY: Final[Mapping[tuple[VoucherState, VoucherEvent], str]] = {
     ),
     (VoucherState.RESERVED, VoucherEvent.ISSUED): (
         "in the transaction that claims the first message that carries it; its expiry is fixed "
-        "then, and the code must be known to the shop outside the sandbox"
+        "then, and the code must be known to the shop outside the sandbox; once more by evidence "
+        "that a message left which an operator had called not sent, with the expiry that it names"
     ),
     (VoucherState.RESERVED, VoucherEvent.RELEASED): (
         "the enrollment ended and nothing that carries it was sent: the code was never seen"
