@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import Connection, Dialect, Table
+from sqlalchemy import JSON, Connection, Dialect, Table
 
 from winback.database.types import Amount, Utc
 from winback.money import to_units
@@ -83,6 +83,9 @@ def _plain(table: Table, rows: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[
 
 def _stored(table: Table, name: str, dialect: Dialect, values: Values) -> Values:
     """Give a column's values as SQLite stores them."""
+    if isinstance(_type_of(table, name), JSON):
+        # Written by the quick writer, as in a document for PostgreSQL.
+        return [None if value is None else orjson.dumps(value).decode() for value in values]
     process = _processor(table, name, dialect)
     if process is None:
         return values

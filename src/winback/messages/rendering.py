@@ -51,8 +51,8 @@ def tidy(text: str) -> str:
 def _in_order(values: Mapping[str, Any]) -> dict[str, Any]:
     # JSONB gives keys back in an order of its own: a loop over them must not depend on it.
     return {
-        key: _in_order(value) if type(value) is dict else value
-        for key, value in sorted(values.items())
+        key: _in_order(value) if type(value := values[key]) is dict else value
+        for key in sorted(values)
     }
 
 
