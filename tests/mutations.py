@@ -86,8 +86,9 @@ MUTATIONS: Final = (
             ),
             Change(
                 f"{_SEND}sending.py",
-                "from winback.delivery.calling import Desk\n",
-                "from winback.delivery import taking\nfrom winback.delivery.calling import Desk\n",
+                "from winback.delivery.calling import Desk, Wait\n",
+                "from winback.delivery import taking\n"
+                "from winback.delivery.calling import Desk, Wait\n",
             ),
         ),
         (f"{_DIES}[sqlite-sendgrid.after_call]", f"{_DIES}[postgresql-sendgrid.after_call]"),
@@ -178,7 +179,8 @@ MUTATIONS: Final = (
         (
             Change(
                 f"{_SEND}looking.py",
-                "or_(Message.state.in_(IN_FLIGHT_OR_IN_DOUBT), Message.accepted_at.is_not(None))",
+                "or_(aside(Message.state).in_(IN_FLIGHT_OR_IN_DOUBT), "
+                "Message.accepted_at.is_not(None))",
                 "Message.accepted_at.is_not(None)",
             ),
         ),
