@@ -73,19 +73,21 @@ def ask_all(
         message = campaign.message(row.step)
         needs_voucher = message.offer is not None or _reminds(message)
         waits = isinstance(without.get(row.id), NotExported)
-        known = _input(run, row, campaign, sight=sight, today=today)
+        known = _input(
+            run,
+            row,
+            campaign,
+            sight=sight,
+            today=today,
+            waits=waits,
+            has_lost_voucher=needs_voucher and not waits and row.voucher_id in lost,
+            has_lost_condition=_has_lost_condition(row, message, holds),
+        )
         one = Asked(
             row=row,
             campaign=campaign,
             message=message,
-            verdict=decide(
-                replace(
-                    known,
-                    has_lost_voucher=needs_voucher and not waits and row.voucher_id in lost,
-                    holds=(*known.holds, *([_not_exported(run)] if waits else [])),
-                    has_lost_condition=_has_lost_condition(row, message, holds),
-                )
-            ),
+            verdict=decide(known),
             point=sight.point(row.customer_id, row.channel),
             consent_id=sight.consent(row.customer_id, row.channel),
             opening=known.opening,
@@ -126,12 +128,24 @@ _PAUSES: Final = select(ChannelPause.channel, ChannelPause.try_again_at, Channel
 )
 
 
-def _input(run: Run, row: Row[Any], campaign: Campaign, *, sight: Sight, today: Today) -> GateInput:
+def _input(
+    run: Run,
+    row: Row[Any],
+    campaign: Campaign,
+    *,
+    sight: Sight,
+    today: Today,
+    waits: bool,
+    has_lost_voucher: bool,
+    has_lost_condition: bool,
+) -> GateInput:
+    """Put together what the gate asks; ``waits`` is for a code that is not exported yet."""
     channel: Channel = row.channel
     point = sight.point(row.customer_id, channel)
     basic = channel_input(run, row, channel, drop_at=row.drop_at, sight=sight)
     is_thanks = row.is_answer and row.step == PURCHASE
     holders = sight.holders.get((campaign.campaign, channel, point.address), []) if point else []
+    holds = tuple(_holds(run, row, point, sight=sight, today=today))
     return replace(
         basic,
         is_answer=row.is_answer,
@@ -144,7 +158,9 @@ def _input(run: Run, row: Row[Any], campaign: Campaign, *, sight: Sight, today: 
         opening=opening_for(run, sight.persons[row.customer_id], channel, point)
         if point is not None and keeps_hours(run, channel)
         else None,
-        holds=tuple(_holds(run, row, point, sight=sight, today=today)),
+        has_lost_voucher=has_lost_voucher,
+        has_lost_condition=has_lost_condition,
+        holds=(*holds, _not_exported(run)) if waits else holds,
     )
 
 
