@@ -37,7 +37,8 @@ def mails_of_day(session: Session, settings: Settings, today: date) -> int:
     enough = days_to_full(limit)
     braked = _braked_days(session, settings.business.zone, today)
     asked = {"today": today, "most": enough + len(braked)}
-    grown = (day for day in session.scalars(_DAYS_WITH_MAILS, asked) if day not in braked)
+    days = session.connection().scalars(_DAYS_WITH_MAILS, asked)
+    grown = (day for day in days if day not in braked)
     return warm_up_limit(sum(1 for _ in islice(grown, enough)), limit)
 
 
@@ -75,7 +76,8 @@ def _goes_on(pauses: Pauses, campaign: str) -> bool:
 
 def _braked_days(session: Session, zone: ZoneInfo, today: date) -> set[date]:
     """Give the local days before today on which a brake came, or stood for a while."""
-    spans: Iterable[tuple[datetime, datetime | None]] = session.execute(_BRAKES).tuples()
+    spans: Iterable[tuple[datetime, datetime | None]]
+    spans = session.connection().execute(_BRAKES).tuples()
     braked: set[date] = set()
     for paused_at, resumed_at in spans:
         day = local_date(paused_at, zone)
