@@ -12,7 +12,7 @@ from random import Random
 from typing import Any, Final
 
 from pydantic import SecretStr
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
 from tests.simulation.dying import Died, Fate, watched
@@ -22,7 +22,7 @@ from winback.business import Business
 from winback.campaign.loading import load_campaigns, load_facts
 from winback.clock import SetClock
 from winback.customers.privacy import erase_customer
-from winback.database.tables import Enrollment, Message, SourceCustomer, Voucher
+from winback.database.tables import Enrollment, Installation, Message, SourceCustomer, Voucher
 from winback.day import Day
 from winback.delivery.settling import Verdict, settle_by_hand
 from winback.enrollment.pausing import OPERATOR, PauseScope, pause, resume
@@ -109,6 +109,9 @@ class Town:
         self.fate = Fate(Random(f"fate {self.seed}"))  # noqa: S311 - replays
         self.clock = SetClock(self.at(FIRST_DAY, 10))
         self.business = self._found()
+        # Arms are drawn with it; a database draws its own.
+        with self.engine.begin() as connection:
+            connection.execute(update(Installation).values(salt=f"salt {self.seed}"))
         self.providers = {
             channel: Provider(
                 channel,
