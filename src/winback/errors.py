@@ -82,7 +82,14 @@ class ProviderConfigError(ProviderError):
 
 
 class CallbackRejected(ProviderError):
-    """A webhook's signature or shape is wrong; the reason is never told to the caller."""
+    """A webhook's signature or shape is wrong; the reason is never told to the caller.
+
+    Its text is always the same; ``because`` is for the operator's log, and quotes nothing.
+    """
+
+    def __init__(self, because: str) -> None:
+        super().__init__("the webhook is not signed as it should be")
+        self.because = because
 
 
 class SchemaError(WinbackError):

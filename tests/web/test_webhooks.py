@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -64,6 +64,40 @@ def test_every_cause_gets_the_same_403(
     answer = client.post(EVENTS, content=BATCH, headers=signed)
     assert (answer.status_code, answer.content) == (403, b"")
     assert served.shop.events() == []
+
+
+def test_a_refusal_is_told_once_a_minute_and_names_nobody(
+    client: TestClient, served: Served, caplog: pytest.LogCaptureFixture
+) -> None:
+    """DESIGN.md P11: logged without personal data; a flood is one line, which counts it."""
+    body = b'[{"event": "open", "email": "ann1@example.com"}]'
+    foreign = served.signed(BATCH)
+    began = served.clock.now()
+    for seconds in (0, 1, 59, 60, 61):
+        served.clock.set_to(began + timedelta(seconds=seconds))
+        assert client.post(EVENTS, content=body, headers=foreign).status_code == 403
+    assert client.post(f"{INBOUND}?x=ann1@example.com", content=body).status_code == 403
+    told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert [line.split(":")[0] for line in told] == [
+        f"refused at {EVENTS}, 1 since the last such line",
+        f"refused at {EVENTS}, 3 since the last such line",
+        f"refused at {INBOUND}, 1 since the last such line",
+    ]
+    assert "not signed with our key; if it was the provider, check SENDGRID_WEBHOOK_KEYS" in told[0]
+    assert "no signature that can be read" in told[2]
+    said_by_the_caller = ("ann1", *foreign.values())
+    assert not any(said in line for line in told for said in said_by_the_caller)
+
+
+def test_an_old_webhook_is_told_from_a_foreign_one(
+    client: TestClient, served: Served, caplog: pytest.LogCaptureFixture
+) -> None:
+    """FACTS.md SG-27: the caller learns nothing, the operator that a clock may be wrong."""
+    headers = served.signed(BATCH)
+    served.clock.set_to(served.clock.now() + timedelta(days=2))
+    answer = client.post(EVENTS, content=BATCH, headers=headers)
+    assert (answer.status_code, answer.content) == (403, b"")
+    assert "signed too long ago" in caplog.text
 
 
 def test_a_body_that_is_too_large_is_refused(client: TestClient, served: Served) -> None:

@@ -1,7 +1,7 @@
 """Proves that a webhook comes from the provider: on the raw body, before anything is parsed.
 
 Whatever is wrong, the answer is the same CallbackRejected, so that nobody learns what to forge
-next (FACTS.md SEC-1, SG-27).
+next (FACTS.md SEC-1, SG-27); its ``because`` is for the operator's log only.
 """
 
 import hmac
@@ -50,10 +50,11 @@ def verify_sendgrid(
         signature = b64decode(lowered[SENDGRID_SIGNATURE], validate=True)
         signed_at = datetime.fromtimestamp(int(timestamp), now.tzinfo)
     except (KeyError, ValueError, OverflowError, OSError):
-        raise _rejected() from None
-    is_signed = any(_is_signed(load_key(key), signature, timestamp, body) for key in keys)
-    if not is_signed or not now - fresh_for - SKEW <= signed_at <= now + SKEW:
-        raise _rejected()
+        raise CallbackRejected("it carries no signature that can be read") from None
+    if not any(_is_signed(load_key(key), signature, timestamp, body) for key in keys):
+        raise CallbackRejected("it is not signed with our key")
+    if not now - fresh_for - SKEW <= signed_at <= now + SKEW:
+        raise CallbackRejected("it was signed too long ago, or one of the clocks is wrong")
 
 
 @lru_cache(maxsize=64)
@@ -96,15 +97,17 @@ def verify_twilio(
         if said is None:
             form = parse_qsl(body.decode(), keep_blank_values=True)
         elif not hmac.compare_digest(sha256(body).hexdigest(), said[0].lower()):
-            raise _rejected()
+            raise CallbackRejected("its body is not the one that was signed")
     except (ValueError, TypeError):
-        raise _rejected() from None
+        raise CallbackRejected("its body cannot be read") from None
     # Twilio signs with or without a standard port, whatever its caller wrote.
     expected = [
         sign_twilio(spelling, form, token=token) for token in tokens for spelling in _ports(url)
     ]
+    if not given:
+        raise CallbackRejected("it carries no signature that can be read")
     if not any(hmac.compare_digest(given, one.encode()) for one in expected):
-        raise _rejected()
+        raise CallbackRejected("it is not signed with our key")
 
 
 def sign_twilio(url: str, form: Iterable[tuple[str, str]], *, token: str) -> str:
@@ -120,12 +123,8 @@ def _ports(url: str) -> tuple[str, ...]:
     try:
         port = parts.port
     except ValueError:
-        raise _rejected() from None
+        raise CallbackRejected("our own address cannot be read") from None
     if port is not None:
         return url, parts._replace(netloc=host.rpartition(":")[0]).geturl()
     standard = 443 if parts.scheme == "https" else 80
     return url, parts._replace(netloc=f"{host}:{standard}").geturl()
-
-
-def _rejected() -> CallbackRejected:
-    return CallbackRejected("the webhook is not signed as it should be")

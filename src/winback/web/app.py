@@ -22,6 +22,7 @@ from winback.states import Mode
 from winback.web import clicks, preferences, reasons, voucher, webhooks
 from winback.web.applying import Applying
 from winback.web.page import Pages
+from winback.web.refusing import Refusals
 from winback.web.serving import Serving, WebhookKeys
 
 __all__ = ["WebhookKeys", "make_app"]
@@ -61,6 +62,7 @@ def make_app(
         public_url=(public_url or business.settings.base_url).rstrip("/"),
         applying=Applying(business, clock, at_once=applies_at_once),
         pages=Pages(business),
+        refusals=Refusals(),
     )
     # No schema and no docs pages: nobody but providers and mail readers comes here.
     app = FastAPI(title="winback", openapi_url=None, docs_url=None, redoc_url=None)

@@ -16,6 +16,7 @@ from winback.clock import Clock
 from winback.failpoints import committing
 from winback.web.applying import Applying
 from winback.web.page import Pages
+from winback.web.refusing import Refusals
 
 FORM_LIMIT = 64 * 1024
 """Bytes of a form of ours; the one-click form has 26."""
@@ -43,6 +44,7 @@ class Serving:
     public_url: str
     applying: Applying
     pages: Pages
+    refusals: Refusals
 
     def now(self) -> datetime:
         """Give the present instant."""

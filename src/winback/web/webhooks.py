@@ -43,7 +43,7 @@ async def sendgrid_events(request: Request, serving: Served) -> Response:
         verify_sendgrid(request.headers, body, keys=serving.keys.sendgrid_events, now=serving.now())
         return split_sendgrid_events(body)
 
-    return await _store(serving, take, Response(status_code=200))
+    return await _store(request, serving, take=take, answer=Response(status_code=200))
 
 
 @router.post("/sendgrid/inbound")
@@ -55,7 +55,7 @@ async def sendgrid_inbound(request: Request, serving: Served) -> Response:
         verify_sendgrid(request.headers, body, keys=serving.keys.sendgrid_parse, now=serving.now())
         return split_sendgrid_inbound(body, content_type=request.headers.get("content-type", ""))
 
-    return await _store(serving, take, Response(status_code=200))
+    return await _store(request, serving, take=take, answer=Response(status_code=200))
 
 
 @router.post("/twilio/status")
@@ -68,7 +68,7 @@ async def twilio_status(request: Request, serving: Served) -> Response:
         verify_twilio(request.headers, body, url=url, tokens=serving.keys.twilio_tokens)
         return split_twilio_status(body, url=url)
 
-    return await _store(serving, take, Response(status_code=204))
+    return await _store(request, serving, take=take, answer=Response(status_code=204))
 
 
 @router.post("/twilio/inbound")
@@ -81,16 +81,24 @@ async def twilio_inbound(request: Request, serving: Served) -> Response:
         verify_twilio(request.headers, body, url=url, tokens=serving.keys.twilio_tokens)
         return split_twilio_inbound(body)
 
-    return await _store(serving, take, Response(NO_ANSWER, media_type="text/xml"))
+    return await _store(
+        request, serving, take=take, answer=Response(NO_ANSWER, media_type="text/xml")
+    )
 
 
 async def _store(
-    serving: Serving, take: Callable[[], Sequence[RawEvent]], answer: Response
+    request: Request,
+    serving: Serving,
+    *,
+    take: Callable[[], Sequence[RawEvent]],
+    answer: Response,
 ) -> Response:
     """Verify, split, store and commit off the event loop; apply after the answer is out."""
     try:
         ids = await run_in_threadpool(_take_and_keep, serving, take)
-    except CallbackRejected:
+    except CallbackRejected as refused:
+        # The path is one of the four above: nothing of the caller's is in it.
+        serving.refusals.note(request.url.path, refused, now=serving.now())
         return Response(status_code=403)
     answer.background = BackgroundTask(serving.applying.soon, ids)
     return answer
