@@ -98,6 +98,15 @@ def test_a_person_can_read_it(run: Run) -> None:
     assert "no purchase" in result.stdout
 
 
+@pytest.mark.usefixtures("enrollment")
+def test_one_is_no_plural(run: Run) -> None:
+    """One purchase yesterday reads as a person would say it."""
+    result = run("till:1042", "--as-of", "2025-09-02")
+
+    assert "1 purchase, " in result.stdout
+    assert "the last on 2025-09-01, 1 day ago" in result.stdout
+
+
 def test_an_ambiguous_id_names_the_sources(engine: Engine, run: Run) -> None:
     """Two people with one id in two sources: say which."""
     with Session(engine) as session:

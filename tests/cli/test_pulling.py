@@ -41,6 +41,17 @@ def test_what_is_pulled_and_what_is_rejected(shop: Path) -> None:
     assert "yesterday" in json.dumps(told["rejected"][0])
 
 
+def test_rejected_rows_of_an_instant(shop: Path) -> None:
+    """DESIGN.md section 6: a command that only reads stands at --as-of; later rows are not yet."""
+    assert winback(shop, "pull", "--as-of", "2026-03-02", "--json").returncode == 0
+
+    before = winback(shop, "rejects", "--as-of", "2026-03-01", "--json")
+    after = winback(shop, "rejects", "--as-of", "2026-03-02", "--json")
+
+    assert json.loads(before.stdout) == {"count": 0, "rejected": []}
+    assert json.loads(after.stdout)["count"] == 1
+
+
 def test_an_unknown_source_and_an_empty_desk_are_told(shop: Path) -> None:
     """One sentence each: what there is instead, and that nobody waits."""
     unknown = winback(shop, "pull", "tille")

@@ -86,6 +86,17 @@ def test_a_voucher_is_shown_with_a_sample_code(run: Run, engine: Engine) -> None
             assert session.scalar(select(func.count()).select_from(table)) == 0
 
 
+def test_links_are_samples_and_said_to_be(run: Run) -> None:
+    """Whoever taps a link of a preview meets an error page; they are told before."""
+    shown = run("voucher")
+    told = json.loads(run("voucher", "--json").stdout)
+    notes = json.loads(run("call", "--channel", "call", "--json").stdout)
+
+    assert "the links are samples: they lead nowhere" in shown.stdout
+    assert told["has_sample_links"] is True
+    assert notes["has_sample_links"] is False
+
+
 def test_a_text_shows_its_segments(run: Run) -> None:
     """FACTS.md TW-7: what a text costs is seen before it is sent."""
     facts = json.loads(run("check-in", "--json").stdout)

@@ -46,6 +46,13 @@ def test_status_is_readable(app: typer.Typer) -> None:
     assert "Enrollments" in run(app, "status")
 
 
+def test_status_stands_at_the_instant_that_is_asked_for(app: typer.Typer) -> None:
+    """DESIGN.md section 6: commands that only read take --as-of in every mode."""
+    status = json.loads(run(app, "status", "--as-of", "2026-03-02T10:00+00:00", "--json"))
+
+    assert status["as_of"] == "2026-03-02T10:00:00Z"
+
+
 def test_report_has_three_faces(app: typer.Typer, tmp_path: Path) -> None:
     """Terminal, JSON and one page say the same sentence."""
     page = tmp_path / "out" / "report.html"

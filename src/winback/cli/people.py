@@ -141,10 +141,9 @@ def _print(about: dict[str, Any]) -> None:
     say(f"{about['name'] or 'No name'}  ({ids})")
     spent = ", ".join(f"{amount} {currency}" for currency, amount in bought["spent"].items())
     if bought["count"]:
-        say(
-            f"{bought['count']:,} purchases, {spent} in all; the last on "
-            f"{bought['last_purchased_on']}, {bought['days_since_last_purchase']:,} days ago"
-        )
+        purchases = _counted(bought["count"], "purchase")
+        days = _counted(bought["days_since_last_purchase"], "day")
+        say(f"{purchases}, {spent} in all; the last on {bought['last_purchased_on']}, {days} ago")
     else:
         say("no purchase yet")
     for name, line in _lines(about):
@@ -152,6 +151,10 @@ def _print(about: dict[str, Any]) -> None:
     _print_enrollments(about)
     history = sorted(_history(about), key=lambda row: row[0])
     print_table("history (UTC)", ("at", "what", "about"), history)
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _lines(about: dict[str, Any]) -> Iterator[tuple[str, str]]:

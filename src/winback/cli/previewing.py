@@ -114,6 +114,8 @@ def _show(shown: "Previewed", *, as_json: bool, sent: str | None) -> None:
         counted = shown.segments
         plural = "" if counted.segments == 1 else "s"
         say(f"{counted.segments} segment{plural}, {counted.units} {counted.encoding} units")
+    if shown.has_sample_links:
+        say("the links are samples: they lead nowhere")
     if shown.has_sample_code:
         say("the code is a sample: no voucher was used")
     if sent is not None:
@@ -136,6 +138,7 @@ def _facts(shown: "Previewed", sent: str | None) -> dict[str, object]:
         "segments": counted.segments if counted else None,
         "encoding": counted.encoding if counted else None,
         "is_sample_code": shown.has_sample_code,
+        "has_sample_links": shown.has_sample_links,
         "mistakes": [str(mistake) for mistake in shown.mistakes],
         "sent": sent,
     }

@@ -66,9 +66,12 @@ def rejects(
         str | None, typer.Argument(metavar="[SOURCE]", help="Only of this source; default: all.")
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="Show at most so many.")] = 100,
+    as_of: AsOf = None,
     as_json: AsJson = False,
 ) -> None:
     """Show the rows that could not be taken, each with its place and reason.
+
+    With --as-of only those that were rejected until then, and still are.
 
     Example: winback rejects till --limit 20
     """
@@ -82,7 +85,10 @@ def rejects(
     if source is not None:
         wanted = wanted.where(RejectedRow.source == source)
         count = count.where(RejectedRow.source == source)
-    with opened(writes=False) as (business, _now), Session(business.engine) as session:
+    with opened(as_of, writes=False) as (business, now), Session(business.engine) as session:
+        if as_of is not None:
+            wanted = wanted.where(RejectedRow.rejected_at <= now)
+            count = count.where(RejectedRow.rejected_at <= now)
         total = session.scalar(count) or 0
         rows = [
             {

@@ -18,8 +18,11 @@ def register(app: typer.Typer) -> None:
     """Add the commands of this group."""
 
     @app.command()
-    def status(as_json: AsJson = False) -> None:
+    def status(as_of: AsOf = None, as_json: AsJson = False) -> None:
         """Count everything by its state, with what needs a person and the last runs.
+
+        States are those that the database holds now; what has expired or waits too long is seen
+        from --as-of.
 
         Example: winback status --json
         """
@@ -27,7 +30,7 @@ def register(app: typer.Typer) -> None:
 
         from winback.outcomes.status import read_status
 
-        with opened(writes=False) as (business, now):
+        with opened(as_of, writes=False) as (business, now):
             engine = business.engine.execution_options(winback_reads_only=True)
             with Session(engine) as session:
                 found = read_status(session, business, now=now)

@@ -41,6 +41,8 @@ class Previewed:
     segments: Segments | None
     """Of a text; None else."""
     has_sample_code: bool
+    has_sample_links: bool
+    """It shows links of its own, which lead to no message."""
     mistakes: tuple[Mistake, ...]
     """What keeps this edit from going live."""
 
@@ -82,8 +84,14 @@ def preview(
         headers=_headers(settings, context, secret) if source.channel is Channel.EMAIL else {},
         segments=count_segments(rendered.text) if is_text else None,
         has_sample_code=SAMPLE_CODE in shown,
+        has_sample_links=_has_own_links(context, shown, settings.base_url),
         mistakes=mistakes_of(shelf, source),
     )
+
+
+def _has_own_links(context: Context, shown: str, base_url: str) -> bool:
+    own = [link for link in context["links"].values() if str(link).startswith(f"{base_url}/")]
+    return any(link in shown for link in own)
 
 
 def customer_view(session: Session, customer_id: int) -> CustomerView:

@@ -35,6 +35,7 @@ def read_status(session: Session, business: Business, *, now: datetime) -> dict[
     must_be_exported = business.settings.mode is not Mode.SANDBOX
     lines = stock(session, business.campaigns, now=now, must_be_exported=must_be_exported)
     return {
+        "as_of": now,
         "enrollments": _counted(session, Enrollment.state, EnrollmentState),
         "messages": _counted(session, Message.state, MessageState),
         "vouchers": _counted(session, Voucher.state, VoucherState),
