@@ -131,8 +131,10 @@ def test_campaigns_stand_in_the_order_of_their_priority(tmp_path: Path) -> None:
         (edited(", offer: jar", ""), 7, "given by no step and no answer", "offer: jar"),
         (edited("4 days", "21 days"), 5, "valid for less time", "fewer days"),
         (edited("otherwise: email", "otherwise: sms"), 5, "the same as channel", "write email"),
-        (edited("otherwise: email", "otherwise: call"), 5, "cannot be 'call'", "email or sms"),
-        (edited("channel: sms", "channel: call"), 5, "falls to nothing", "remove otherwise"),
+        (edited("otherwise: email", "otherwise: call"), 5, "cannot be 'call'", "write email"),
+        (edited("otherwise: email", "otherwise: letter"), 5, "cannot be 'letter'", "write email"),
+        (edited("channel: sms", "channel: call"), 5, "cannot be 'email'", "write letter"),
+        (edited("channel: sms", "channel: letter"), 5, "falls to nothing", "remove otherwise"),
         (edited("step: nudge", "step: gift"), 5, "stands here twice", "rename one"),
         (
             edited("step: nudge", "step: purchase") + "answers:\n  purchase: {template: t}\n",

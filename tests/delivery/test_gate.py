@@ -55,6 +55,19 @@ def test_each_never(change: dict[str, Any], *, is_of_channel: bool) -> None:
     assert verdict.why
 
 
+@pytest.mark.parametrize("channel", [Channel.CALL, Channel.LETTER])
+@pytest.mark.parametrize("change", [{"has_consent": False}, {"is_channel_suppressed": True}])
+def test_an_associate_minds_a_no(channel: Channel, change: dict[str, Any]) -> None:
+    """Nobody is called or written to by hand who asked for none of it (P3)."""
+    asked = replace(FINE, channel=channel, **change)
+
+    verdict = decide(asked)
+
+    assert isinstance(verdict, Never)
+    assert verdict.is_of_channel
+    assert channel.value in verdict.why
+
+
 @pytest.mark.parametrize("state", list(EnrollmentState))
 def test_an_answer_may_follow_any_end_but_a_no(state: EnrollmentState) -> None:
     """An answer goes out after a final state; after a no nothing does (P3)."""

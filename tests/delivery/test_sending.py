@@ -1,5 +1,6 @@
 """The send path as a whole: what is due is sent once, and what happened is written down."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
@@ -7,6 +8,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from tests.delivery.shop import DAY, Shop
+from winback.customers.consent import record_consent
 from winback.database.tables import (
     Case,
     ChannelPause,
@@ -30,7 +32,7 @@ from winback.providers.outgoing import (
     Result,
     Unclear,
 )
-from winback.states import Channel, EnrollmentState, MessageState, VoucherState
+from winback.states import Channel, ConsentState, EnrollmentState, MessageState, VoucherState
 
 S = MessageState
 E, T = Channel.EMAIL, Channel.SMS
@@ -402,6 +404,50 @@ def test_a_call_opens_a_case_with_its_script(shop: Shop) -> None:
     assert "Ann" in case.text
     assert shop.passages(one) == {"call": "case_opened"}
     assert shop.send() == SendCounts()
+
+
+def test_who_cannot_be_called_is_written_to_by_hand(shop: Shop) -> None:
+    """Without a number the call becomes a letter, which does not claim that anybody called (P5)."""
+    one = shop.enroll(next_step="call", value="high", phones=())
+
+    counts = shop.send()
+
+    assert (counts.cases, counts.accepted) == (1, 0)
+    with Session(shop.engine) as session:
+        (case,) = session.scalars(select(Case))
+    assert (case.kind, case.step, case.enrollment_id) == ("letter", "call", one)
+    assert "Dear Ann" in case.text
+    assert "telephone" not in case.text
+    assert shop.passages(one) == {"call": "case_opened"}
+    assert shop.send() == SendCounts()
+
+
+@pytest.mark.parametrize(
+    ("withdrawn", "kinds"),
+    [((Channel.CALL,), ["letter"]), ((Channel.CALL, Channel.LETTER), [])],
+)
+def test_who_wants_no_calls_gets_none(
+    shop: Shop, withdrawn: Sequence[Channel], kinds: list[str]
+) -> None:
+    """Calls and letters need no yes, but mind a no (P3; FACTS.md LAW-2)."""
+    one = shop.enroll(next_step="call", value="high")
+    with Session(shop.engine) as session, session.begin():
+        customer_id = session.scalars(select(Enrollment.customer_id)).one()
+        for channel in withdrawn:
+            record_consent(
+                session,
+                customer_id,
+                channel,
+                state=ConsentState.WITHDRAWN,
+                source="till",
+                now=shop.now,
+            )
+
+    shop.send()
+
+    with Session(shop.engine) as session:
+        assert list(session.scalars(select(Case.kind))) == kinds
+    assert shop.passages(one) == {"call": "case_opened" if kinds else "skipped"}
 
 
 def test_only_if_is_asked_again_when_the_step_is_due(shop: Shop) -> None:

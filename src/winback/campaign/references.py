@@ -13,8 +13,8 @@ from winback.campaign.actions import ActionKind, read_action
 from winback.periods import read_period
 from winback.yaml_files import Place, nearest
 
-_OPENING: Final = ("email", "sms")
-"""The channels that may fall to each other; call and letter always open a case."""
+_FALLS_TO: Final = {"email": "sms", "sms": "email", "call": "letter"}
+"""What each channel may fall to: sent words to sent words, a person's call to a person's letter."""
 _ANY_DAY: Final = date(2001, 1, 1)
 
 
@@ -129,23 +129,17 @@ def _otherwise(place: Place, message: Mapping[Any, Any]) -> Iterator[Problem]:
     channel, otherwise = message.get("channel", "email"), message.get("otherwise")
     if otherwise is None:
         return
-    if otherwise not in _OPENING:
-        yield Problem(
-            (*place, "otherwise"), f"otherwise cannot be {otherwise!r}", "write email or sms"
-        )
-    elif channel in ("call", "letter"):
-        yield Problem(
-            (*place, "otherwise"),
-            f"a {channel} is never refused by a provider, so it falls to nothing",
-            "remove otherwise",
-        )
+    place = (*place, "otherwise")
+    fits = _FALLS_TO.get(channel) if isinstance(channel, str) else None
+    if channel == "letter":
+        what = "a letter needs nothing that could be missing, so it falls to nothing"
+        yield Problem(place, what, "remove otherwise")
     elif otherwise == channel:
-        other = "sms" if channel == "email" else "email"
-        yield Problem(
-            (*place, "otherwise"),
-            f"otherwise is {otherwise}, the same as channel",
-            f"write {other}, or remove it",
-        )
+        what = f"otherwise is {otherwise}, the same as channel"
+        yield Problem(place, what, f"write {fits}, or remove it")
+    elif fits is not None and otherwise != fits:
+        what = f"otherwise of {channel} cannot be {otherwise!r}"
+        yield Problem(place, what, f"write {fits}, or remove it")
 
 
 def _targets(

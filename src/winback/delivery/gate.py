@@ -42,6 +42,7 @@ class GateInput:
     is_offered: bool = True
     """Whether the business sends on this channel at all."""
     has_consent: bool = True
+    """For calls and letters: it was not taken back."""
     has_address: bool = True
     """A current address that has not hard-bounced."""
     has_purchased_since: bool = False
@@ -123,9 +124,7 @@ def _never_for_person(asked: GateInput) -> Never | None:
 def _never_on_channel(asked: GateInput) -> Never | None:
     channel = asked.channel.value
     if asked.channel not in WRITTEN_TO:
-        # A person calls or writes: only a number to call is needed.
-        is_mute = asked.channel is Channel.CALL and not asked.has_address
-        return Never("no number to call", is_of_channel=True) if is_mute else None
+        return _never_by_hand(asked)
     reasons = (
         (not asked.is_offered, f"no {channel} is sent by this business"),
         (asked.is_channel_suppressed, f"suppressed for {channel}"),
@@ -133,5 +132,17 @@ def _never_on_channel(asked: GateInput) -> Never | None:
         (not asked.has_consent, f"no consent for {channel}"),
         (asked.shares_address, "the address belongs to another open enrollment"),
         (asked.keeps_hours and asked.opening is None, "no hour is decent in every zone"),
+    )
+    return next((Never(why, is_of_channel=True) for is_so, why in reasons if is_so), None)
+
+
+def _never_by_hand(asked: GateInput) -> Never | None:
+    """Refuse the associate who would call or write: a no stands, and a call needs a number."""
+    channel = asked.channel.value
+    is_mute = asked.channel is Channel.CALL and not asked.has_address
+    reasons = (
+        (not asked.has_consent, f"no {channel} is wanted any more"),
+        (asked.is_channel_suppressed, f"suppressed for {channel}"),
+        (is_mute, "no number to call"),
     )
     return next((Never(why, is_of_channel=True) for is_so, why in reasons if is_so), None)

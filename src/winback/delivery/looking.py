@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, bindparam, func, or_, select
+from sqlalchemy import Connection, Row, and_, bindparam, func, or_, select
 from sqlalchemy.orm import Session
 
+from winback.customers.consent import NEEDS_CONSENT
 from winback.customers.suppression import address_suppressed_condition
 from winback.database.among import among, aside
 from winback.database.tables import (
@@ -63,6 +64,8 @@ class Sight:
     suppressed: set[tuple[int, Channel | None]] = field(default_factory=set)
     consents: dict[tuple[int, Channel], int] = field(default_factory=dict)
     """Consent ids, the evidence of the legal basis (FACTS.md LAW-1)."""
+    withdrawn: set[tuple[int, Channel]] = field(default_factory=set)
+    """Consents to calls and letters that were taken back: those need no yes, but mind a no."""
     points: dict[tuple[int, Channel], Point] = field(default_factory=dict)
     barred: set[tuple[int, Channel]] = field(default_factory=set)
     """Addresses there are, but each of them is suppressed."""
@@ -89,6 +92,14 @@ class Sight:
     def consent(self, customer_id: int, channel: Channel) -> int | None:
         """Give the id of the consent that holds on the channel."""
         return self.consents.get((self._person(customer_id), channel))
+
+    def may_be_reached(self, customer_id: int, channel: Channel) -> bool:
+        """Say whether consent allows the channel: a yes for words sent, no withdrawal for people.
+
+        The same as ``customers.consent.consented_condition``.
+        """
+        key = (self._person(customer_id), channel)
+        return key in self.consents if channel in NEEDS_CONSENT else key not in self.withdrawn
 
     def point(self, customer_id: int, channel: Channel) -> Point | None:
         """Give the address that would be written to on the channel."""
@@ -195,15 +206,24 @@ _SUPPRESSED: Final = select(Suppression.customer_id, Suppression.channel).where(
 
 def _see_consents(connection: Connection, sight: Sight, people: Collection[int]) -> None:
     rows = connection.execute(_CONSENTS, {"people": people})
-    sight.consents = {(customer_id, channel): id_ for customer_id, channel, id_ in rows}
+    for customer_id, channel, id_, state in rows:
+        if state is ConsentState.GIVEN:
+            sight.consents[customer_id, channel] = id_
+        else:
+            sight.withdrawn.add((customer_id, channel))
 
 
-_CONSENTS: Final = select(Consent.customer_id, Consent.channel, Consent.id).where(
+_CONSENTS: Final = select(Consent.customer_id, Consent.channel, Consent.id, Consent.state).where(
     among(Consent.customer_id, "people"),
     Consent.superseded_at.is_(None),
-    Consent.state == ConsentState.GIVEN,
-    # A text needs a written yes (FACTS.md LAW-22); the sandbox writes it as such.
-    or_(Consent.channel != Channel.SMS, Consent.is_written),
+    or_(
+        # A text needs a written yes (FACTS.md LAW-22); the sandbox writes it as such.
+        and_(
+            Consent.state == ConsentState.GIVEN,
+            or_(Consent.channel != Channel.SMS, Consent.is_written),
+        ),
+        and_(Consent.state == ConsentState.WITHDRAWN, Consent.channel.not_in(NEEDS_CONSENT)),
+    ),
 )
 
 

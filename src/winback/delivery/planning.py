@@ -165,7 +165,7 @@ def channel_input(
         is_suppressed=sight.is_suppressed(customer_id),
         is_channel_suppressed=sight.is_channel_suppressed(customer_id, channel),
         is_offered=run.sends(channel),
-        has_consent=sight.consent(customer_id, channel) is not None,
+        has_consent=sight.may_be_reached(customer_id, channel),
         has_address=sight.point(customer_id, channel) is not None,
         has_purchased_since=sight.has_purchased_since(customer_id, row.lapsed_on),
     )
