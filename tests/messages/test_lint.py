@@ -5,12 +5,15 @@ from pathlib import Path
 import pytest
 
 from winback.campaign.facts import Facts
+from winback.campaign.loading import plain_campaign
 from winback.messages.building import compile_template
-from winback.messages.compiling import mistakes_of
+from winback.messages.compiling import lint_shelf, mistakes_of
 from winback.messages.lint import positions_of, warnings
+from winback.messages.positions import positions_in
+from winback.messages.shelf import load_shelf
 from winback.states import Channel
 
-from .kit import CAMPAIGN, FACTS, HELLO, SIGNED, mail, mistakes_in, only, shelf_of
+from .kit import CAMPAIGN, FACTS, HELLO, LAYOUT, SIGNED, mail, mistakes_in, only, shelf_of
 
 GOOD_SMS = "{{ business.name }}: hello. Reply STOP to opt out."
 RATES = "Msg & data rates may apply. Reply HELP for help."
@@ -162,3 +165,109 @@ def test_positions_know_their_place() -> None:
     assert (gift.has_offer, again.has_offer, again.may_have_voucher) == (True, False, True)
     assert bye.is_goodbye
     assert positions_of(CAMPAIGN, "hello", Channel.SMS) == ()
+
+
+def test_one_mistake_hides_no_other(tmp_path: Path) -> None:
+    """P5: an unknown variable, wrong words and what is not shown are told in one go."""
+    text = mail("{{ customer.nme }}", "20% off", "We have fixed it", "Hurry")
+
+    says = " | ".join(map(str, mistakes_in(tmp_path, "hello.mjml", text)))
+
+    assert "unknown variable customer.nme" in says
+    assert "'20%' in a first touch" in says
+    assert "no kept promise" in says
+    assert "'Hurry' without an expiry" in says
+    assert "no person signs" in says
+    assert "invites no reply" in says
+    assert "cannot be rendered" not in says
+
+
+def test_what_is_not_shown_is_seen_behind_an_unknown_variable(tmp_path: Path) -> None:
+    """The rest is rendered with a word in the place of a name that nobody knows."""
+    says = " | ".join(
+        map(str, mistakes_in(tmp_path, "gift.mjml", mail("Hi {{ customer.nme }}, come back")))
+    )
+
+    assert "unknown variable customer.nme" in says
+    assert "carries an offer, but no voucher is shown" in says
+
+
+@pytest.mark.parametrize(
+    ("wrong", "what"),
+    [
+        ("{{ customer.given_name", "unexpected"),
+        ("<mj-txt>x</mj-txt>", "<mj-txt> is not used here"),
+    ],
+)
+def test_a_mistake_of_form_hides_no_mistake_of_words(tmp_path: Path, wrong: str, what: str) -> None:
+    """A file that cannot be compiled is held to the rules of words all the same."""
+    shelf = shelf_of(tmp_path, {"hello.mjml": mail("20% off", SIGNED, extra=wrong)})
+
+    says = " | ".join(map(str, mistakes_of(shelf, only(shelf, "hello"))))
+
+    assert what in says
+    assert "'20%' in a first touch" in says
+    assert "signs" not in says
+
+
+def test_a_mistake_of_the_layout_is_told_once_and_at_the_layout(tmp_path: Path) -> None:
+    """Every mail stands in it: the place to mend is one (FACTS.md LAW-8)."""
+    layout = LAYOUT.replace("{{ business.postal_address }}", "here")
+    mails = {"last.mjml": mail("x"), "bye.mjml": mail("y"), "thanks.mjml": mail("z")}
+
+    (found,) = lint_shelf(shelf_of(tmp_path, mails, layout=layout))
+
+    assert found.file == "templates/_layout/email.mjml"
+    assert "</mj-body>" in layout.splitlines()[found.line - 1]
+    assert "no postal address in the mail" in found.what
+    assert "no postal address in the text part" in found.what
+
+
+def test_a_layout_that_speaks_of_a_voucher(tmp_path: Path) -> None:
+    """Few mails carry one: told once, at the layout's line."""
+    layout = LAYOUT.replace("{{ content }}", "{{ content }}<!-- {{ voucher.code }} -->")
+    mails = {"last.mjml": mail("x"), "bye.mjml": mail("y")}
+
+    (found,) = lint_shelf(shelf_of(tmp_path, mails, layout=layout))
+
+    assert found.file == "templates/_layout/email.mjml"
+    assert "voucher.code" in layout.splitlines()[found.line - 1]
+    assert "not every mail carries a voucher" in found.what
+
+
+def test_no_layout_is_told_once(tmp_path: Path) -> None:
+    """The file to write is named, not each mail that misses it."""
+    shelf = shelf_of(tmp_path, {"last.mjml": mail("x"), "bye.mjml": mail("y")})
+    (tmp_path / "templates/_layout/email.mjml").unlink()
+
+    told = lint_shelf(load_shelf(tmp_path, shelf.campaigns, FACTS))
+
+    assert ["there is no layout" in one.what for one in told if "_layout" in one.file] == [True]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "what"),
+    [
+        (mail("x", "{{ customer.purchases|day }}"), 7, "cannot be rendered for last"),
+        (mail("x", "{% for n in range(900) %}{% endfor %}"), 7, "range counts to 100"),
+        (mail("x", subject="{{ customer.purchases|day }}"), 2, "cannot be rendered for last"),
+    ],
+)
+def test_a_failing_rendering_names_its_line(
+    tmp_path: Path, text: str, line: int, what: str
+) -> None:
+    """The line is that of the author's file, not of what is compiled from it."""
+    (found,) = mistakes_in(tmp_path, "last.mjml", text)
+
+    assert (found.file, found.line) == ("templates/six-month/last.mjml", line)
+    assert what in found.what
+
+
+@pytest.mark.parametrize("channel", [Channel.EMAIL, Channel.SMS])
+def test_places_are_read_from_a_file_with_mistakes(channel: Channel) -> None:
+    """What is unchecked gives the places that the checked campaign gives."""
+    written = {**plain_campaign(CAMPAIGN), "cooldown": "12 moons"}
+
+    for template in ("hello", "ask", "gift", "again", "last", "bye", "thanks"):
+        asked = (template, channel)
+        assert positions_in(written, *asked) == positions_of(CAMPAIGN, *asked)

@@ -7,6 +7,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 import yaml
@@ -80,7 +81,7 @@ def compile_template(source: Source) -> Compiled:
     """Compile one template; raises FileMistakes with every mistake of form in it."""
     parts = take_apart(source)
     mistakes = [*parts.mistakes, *_syntax_mistakes(source, parts)]
-    if not mistakes and source.suffix == "mjml":
+    if source.suffix == "mjml":
         mistakes += _mjml_mistakes(source, parts)
     if source.suffix == "html" and source.twin is None:
         mistakes.append(
@@ -93,12 +94,33 @@ def compile_template(source: Source) -> Compiled:
         if source.channel is Channel.EMAIL
         else ("", drop_control_lines(parts.body))
     )
+    return _as_compiled(source, parts, html=html, text=text.strip() + "\n")
+
+
+def uncompiled(source: Source) -> Compiled:
+    """Give a template as it stands, no engine run: what one that cannot be compiled would say."""
+    parts = take_apart(source)
+    if source.channel is not Channel.EMAIL:
+        return _as_compiled(source, parts, html="", text=parts.body)
+    whole = _in_layout(source, parts, "mjml" if source.suffix == "mjml" else "html")
+    text = whole if source.twin is None else _twin(source, parts)
+    return _as_compiled(source, parts, html=whole, text=text)
+
+
+def layout_of(source: Source, suffix: str) -> str | None:
+    """Give the file of the layout that really stands around a part: ``mjml`` or ``txt``."""
+    if suffix == "mjml" and (source.suffix != "mjml" or "<mjml" in take_apart(source).body):
+        return None
+    return source.layout_files.get(suffix)
+
+
+def _as_compiled(source: Source, parts: Parts, *, html: str, text: str) -> Compiled:
     return Compiled(
         source=source,
         subject=parts.subject,
         preheader=parts.preheader,
         html=html,
-        text=text.strip() + "\n",
+        text=text,
         language=parts.language,
         content_hash=content_hash(source),
     )
@@ -183,26 +205,37 @@ def _syntax_mistakes(source: Source, parts: Parts) -> Iterator[Mistake]:
     ]
     texts += [(source.layout_files[suffix], text, 0) for suffix, text in source.layout.items()]
     for shown_as, text, line in texts:
-        try:
-            parse(text)
-        except TemplateSyntaxError as wrong:
+        wrong = syntax_error(text)
+        if wrong is not None:
             what, _, instead = (wrong.message or "cannot be read").partition(": ")
             yield Mistake(shown_as, line or wrong.lineno, what, instead)
 
 
+@lru_cache(maxsize=512)
+def syntax_error(text: str) -> TemplateSyntaxError | None:
+    """Give what is wrong in the syntax of a text, None where it can be read."""
+    try:
+        parse(text)
+    except TemplateSyntaxError as wrong:
+        return wrong
+    return None
+
+
 def _mjml_mistakes(source: Source, parts: Parts) -> Iterator[Mistake]:
     is_whole = "<mjml" in parts.body
-    body = protect(parts.body, keep_lines=True).text
-    yield from check_mjml(body, shown_as=source.shown_as, is_fragment=not is_whole)
     layout = source.layout.get("mjml")
+    looked_at = [(parts.body, source.shown_as, not is_whole)]
+    if layout is not None and not is_whole:
+        looked_at.append((layout, source.layout_files["mjml"], False))
+    for text, shown_as, is_fragment in looked_at:
+        # A tag that does not end would be read as elements.
+        if syntax_error(text) is None:
+            words = protect(text, keep_lines=True).text
+            yield from check_mjml(words, shown_as=shown_as, is_fragment=is_fragment)
     if layout is None and not is_whole:
         yield Mistake(
-            source.shown_as, 1, "there is no layout for it", "add templates/_layout/email.mjml"
+            "templates/_layout/email.mjml", 1, "there is no layout for mails", "add this file"
         )
-    elif layout is not None and not is_whole:
-        shown_as = source.layout_files["mjml"]
-        text = protect(layout, keep_lines=True).text
-        yield from check_mjml(text, shown_as=shown_as, is_fragment=False)
 
 
 def _dropped(source: Source, tag: str) -> Mistake:

@@ -4,8 +4,10 @@ A version is a row of ``template_versions``; a failing edit on disk changes noth
 clean again (DESIGN.md, section 7).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Select, event, select, update
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
@@ -14,10 +16,10 @@ from sqlalchemy.orm import Session
 
 from winback.database.tables import TemplateVersion
 from winback.errors import FileMistakes, Mistake, TemplateError
-from winback.messages.building import compile_template, content_hash
+from winback.messages.building import compile_template, content_hash, uncompiled
 from winback.messages.clean import digest_of
 from winback.messages.lint import lint, warnings
-from winback.messages.positions import Position, positions_of
+from winback.messages.positions import Position, positions_in, positions_of
 from winback.messages.shelf import Shelf
 from winback.messages.templates import Compiled, PublishedTemplate, Source
 from winback.states import Channel
@@ -128,6 +130,12 @@ def mistakes_of(shelf: Shelf, source: Source) -> tuple[Mistake, ...]:
     places = None
     if campaign is not None:
         places = positions_of(campaign, source.template, source.channel)
+    return _mistakes_at(shelf, source, places)
+
+
+def _mistakes_at(
+    shelf: Shelf, source: Source, places: tuple[Position, ...] | None
+) -> tuple[Mistake, ...]:
     # All that the rules look at: each day reads its files anew, and few of them have changed.
     files = tuple(sorted(source.layout_files.items()))
     key = (*_content_key(source), files, places, shelf.facts.model_dump_json())
@@ -145,22 +153,32 @@ def _looked_at(
     if shelf.clean is not None and digest in shelf.clean:
         return ()
     made = _compiled(source)
-    if not isinstance(made, Compiled):
-        return made
+    of_form = () if isinstance(made, Compiled) else made
     if places is None:
         # Of a campaign that is not there: nothing is sent from it.
-        return ()
-    mistakes = tuple(lint(made, positions=places, facts=shelf.facts))
+        return of_form
+    template = made if isinstance(made, Compiled) else uncompiled(source)
+    of_words = lint(template, positions=places, facts=shelf.facts)
+    mistakes = tuple(sorted({*of_form, *of_words}))
     if shelf.clean is not None and not mistakes:
         shelf.clean.add(digest)
     return mistakes
 
 
-def lint_shelf(shelf: Shelf) -> list[Mistake]:
-    """Give every mistake of every template file, each once, for ``winback check``."""
+def lint_shelf(shelf: Shelf, drafts: Mapping[str, Any] | None = None) -> list[Mistake]:
+    """Give every mistake of every template file, each once, for ``winback check``.
+
+    ``drafts`` holds, by name, what stands in campaign files that have mistakes: their templates
+    are held to all that can be read of where they are used.
+    """
     found = set(shelf.mistakes)
     for source in shelf.sources.values():
-        found.update(mistakes_of(shelf, source))
+        if drafts and source.campaign in drafts and shelf.campaign(source.campaign) is None:
+            written = drafts[source.campaign]
+            places = positions_in(written, source.template, source.channel)
+            found.update(_mistakes_at(shelf, source, places))
+        else:
+            found.update(mistakes_of(shelf, source))
     return sorted(found)
 
 

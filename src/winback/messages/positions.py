@@ -1,9 +1,13 @@
 """Where a campaign uses a template, and what that place asks of it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from winback.campaign.references import messages_in
 from winback.campaign.schema import Answer, Campaign, Step
 from winback.states import Channel, Reason
+from winback.yaml_files import Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,40 @@ def positions_of(campaign: Campaign, template: str, channel: Channel) -> tuple[P
         if answer.template == template and channel in answer.channels
     ]
     return (*steps, *answers)
+
+
+def positions_in(written: Any, template: str, channel: Channel) -> tuple[Position, ...]:
+    """Give the places that a campaign file names as far as it can be read, for one with mistakes.
+
+    ``written`` is what the file says, unchecked; what has the wrong shape is passed over.
+    """
+    messages = list(messages_in(written))
+    texts = [place for place, one in messages if place[0] == "steps" and Channel.SMS in _on(one)]
+    return tuple(
+        _drafted(place, message, channel, is_first_text=texts[:1] == [place])
+        for place, message in messages
+        if message.get("template") == template and channel in _on(message)
+    )
+
+
+def _on(message: Mapping[Any, Any]) -> tuple[Any, ...]:
+    return (message.get("channel", Channel.EMAIL), message.get("otherwise"))
+
+
+def _drafted(
+    place: Place, message: Mapping[Any, Any], channel: Channel, *, is_first_text: bool
+) -> Position:
+    is_step = place[0] == "steps"
+    has_offer = message.get("offer") is not None
+    return Position(
+        name=str(message.get("step", place[1]) if is_step else place[1]),
+        channel=channel,
+        is_first_touch=place == ("steps", 0),
+        is_first_text=is_first_text and channel is Channel.SMS,
+        has_offer=has_offer,
+        may_have_voucher=has_offer or (is_step and message.get("before_expiry") is not None),
+        is_goodbye=not is_step and place[1] == Reason.MOVED,
+    )
 
 
 def _at_step(campaign: Campaign, step: Step, channel: Channel, *, is_first_text: bool) -> Position:

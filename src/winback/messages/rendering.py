@@ -1,6 +1,7 @@
 """Make one message's words from a published template and a context: only Jinja runs here."""
 
 from collections.abc import Mapping
+from traceback import walk_tb
 from typing import Any, Final
 
 import jinja2
@@ -72,13 +73,35 @@ def _run(text: str, running: Mapping[str, Any], name: str, *, autoescape: bool =
     try:
         template = ready(text, autoescape=autoescape)
         return _gathered(template, running)
-    except (UndefinedError, SecurityError, TemplateSyntaxError) as wrong:
-        raise TemplateError(f"{name}: {wrong.message}") from None
-    except TemplateError as wrong:
-        raise TemplateError(f"{name}: {wrong}") from None
-    except (jinja2.TemplateError, *_WRONG_VALUES) as wrong:
-        # The sentence of such an error may quote a value of the customer; its kind may not.
-        raise TemplateError(f"{name}: a value cannot be used so ({type(wrong).__name__})") from None
+    except (TemplateError, jinja2.TemplateError, *_WRONG_VALUES) as wrong:
+        raise TemplateError(f"{name}: {_why(wrong)}") from None
+
+
+def first_failure(text: str, context: Mapping[str, Any], language: str) -> tuple[int, str] | None:
+    """Give the line of a text that cannot be rendered, and why; None where all of it can.
+
+    ``text`` is as its author wrote it; what is compiled from it has other lines.
+    """
+    running = {**_in_order(context), LANGUAGE: reader_locale(context, language)}
+    try:
+        _gathered(ready(text, autoescape=False), running)
+    except (TemplateError, jinja2.TemplateError, *_WRONG_VALUES) as wrong:
+        # Jinja writes the template's own lines into the traceback.
+        frames = walk_tb(wrong.__traceback__)
+        lines = [line for frame, line in frames if frame.f_code.co_filename == "<template>"]
+        return (lines[-1], _why(wrong)) if lines else None
+    return None
+
+
+def _why(wrong: Exception) -> str:
+    match wrong:
+        case UndefinedError() | SecurityError() | TemplateSyntaxError():
+            return str(wrong.message)
+        case TemplateError():
+            return str(wrong)
+        case _:
+            # The sentence of such an error may quote a value of the customer; its kind may not.
+            return f"a value cannot be used so ({type(wrong).__name__})"
 
 
 def _gathered(template: jinja2.Template, running: Mapping[str, Any]) -> str:

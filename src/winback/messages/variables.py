@@ -1,9 +1,11 @@
 """Find names in a template that no context has, before a customer meets them (FACTS.md SEC-8)."""
 
+import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
-from jinja2 import nodes
+from jinja2 import TemplateSyntaxError, nodes
 
 from winback.errors import Mistake
 from winback.messages.language import parse
@@ -11,6 +13,7 @@ from winback.yaml_files import nearest
 
 _OWN = frozenset({"loop", "range"})
 _COMPILED_IN = frozenset({"content", "subject", "preheader", "language"})
+_LIKE_A_NAME: Final = re.compile(r"[a-z_]\w*(?:\.\w+)+")
 
 
 def unknown_names(
@@ -20,6 +23,30 @@ def unknown_names(
 
     ``line`` is where the text stands when it is a line of the front matter.
     """
+    for place, _, (what, instead) in _unknown(text, known):
+        yield Mistake(shown_as, line or place, f"unknown variable {what}", instead)
+
+
+def unknown_paths(text: str, known: Mapping[str, Any]) -> frozenset[tuple[str, ...]]:
+    """Give the names that ``unknown_names`` tells of, each as its parts."""
+    return frozenset(path for _, path, _ in _unknown(text, known))
+
+
+@lru_cache(maxsize=512)
+def names_used(text: str) -> frozenset[str]:
+    """Give every dotted name that a template reads: ``voucher.expires_on``.
+
+    Of a text whose syntax is wrong, all that looks like a name is given.
+    """
+    try:
+        return frozenset(".".join(path) for _, path in _paths(parse(text)))
+    except TemplateSyntaxError:
+        return frozenset(_LIKE_A_NAME.findall(text))
+
+
+def _unknown(
+    text: str, known: Mapping[str, Any]
+) -> Iterator[tuple[int, tuple[str, ...], tuple[str, str]]]:
     tree = parse(text)
     local = {name.name for name in tree.find_all(nodes.Name) if name.ctx == "store"}
     for place, path in _paths(tree):
@@ -28,13 +55,7 @@ def unknown_names(
             continue
         wrong = _first_unknown(path, known)
         if wrong is not None:
-            what, instead = wrong
-            yield Mistake(shown_as, line or place, f"unknown variable {what}", instead)
-
-
-def names_used(text: str) -> frozenset[str]:
-    """Give every dotted name that a template reads: ``voucher.expires_on``."""
-    return frozenset(".".join(path) for _, path in _paths(parse(text)))
+            yield place, path, wrong
 
 
 def _paths(node: nodes.Node) -> Iterator[tuple[int, tuple[str, ...]]]:

@@ -47,16 +47,20 @@ def layouts_of(compiled: Compiled) -> tuple[FileText, ...]:
     )
 
 
-def unknown(compiled: Compiled, texts: Sequence[FileText], facts: Facts) -> Iterator[Mistake]:
+def unknown(texts: Sequence[FileText], facts: Facts) -> Iterator[Mistake]:
     """Check that every name in a template and its layouts is one that contexts have."""
     known = sample_context(facts.plain(), voucher=sample_voucher())
-    for text in (*texts, *layouts_of(compiled)):
+    for text in texts:
         yield from unknown_names(text.text, known, shown_as=text.shown_as, line=text.line)
 
 
-def wrong_words(compiled: Compiled, texts: Sequence[FileText], facts: Facts) -> Iterator[Mistake]:
+def wrong_words(
+    compiled: Compiled, texts: Sequence[FileText], facts: Facts, *, parts: Parts
+) -> Iterator[Mistake]:
     """Check what holds for every template, wherever it is used."""
-    if compiled.source.channel is Channel.EMAIL and not compiled.subject:
+    is_mail = compiled.source.channel is Channel.EMAIL
+    # Front matter that cannot be read may well hold a subject.
+    if is_mail and not compiled.subject and not parts.mistakes:
         shown_as = compiled.source.shown_as
         yield Mistake(shown_as, 1, "the subject is empty", "write subject: in the front matter")
     used = frozenset[str]().union(*(names_used(text.text) for text in texts))
