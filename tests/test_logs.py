@@ -19,6 +19,14 @@ SID = "AC" + "0a" * 16
         ("to mary.o'neil+x@mail.example.co.uk, ok", "to (address), ok"),
         ("to=mary%40example.com&x", "(address)&x"),
         ("To=%2B12015550123 and +447700900123.", "To=(number) and (number)."),
+        ("at postgresql://bob:hunter2@db/shop", "at postgresql://bob:***@db/shop"),
+        ("mysql://bob:hun$ter2@shop-db:3306/x", "mysql://bob:***@shop-db:3306/x"),
+        (
+            "postgresql+psycopg://b:p@ss/w:rd@db.shop.com/x",
+            "postgresql+psycopg://b:***@db.shop.com/x",
+        ),
+        ("'redis://:hunter2@db:1' and on", "'redis://:***@db:1' and on"),
+        ("GET http://127.0.0.1:8000/r/x", "GET http://127.0.0.1:8000/r/x"),
         ("message 12345678 of 2026-03-02", "message 12345678 of 2026-03-02"),
     ],
 )

@@ -7,17 +7,32 @@ import logging
 import re
 from typing import Final
 
+_PASSWORD: Final = re.compile(r"(://[^\s:/@\"'<>]{0,128}):[^\s\"'<>]{0,256}@")
+"""Up to the last @ of a word: one in a password is often not written as %40."""
 _PATTERNS: Final = (
+    (_PASSWORD, r"\1:***@"),
     (re.compile(r"SG\.[\w-]{8,}\.[\w-]{8,}"), "(key)"),
     (re.compile(r"\b(?:AC|SK)[0-9a-fA-F]{32}\b"), "(account)"),
     (re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{8,}"), r"\1 (key)"),
-    (re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]+(?:@|%40)[\w-]+(?:\.[\w-]+)+"), "(address)"),
+    # From the beginning of a word on, or a long one takes minutes; a hidden password is none.
+    (
+        re.compile(
+            r"(?<![\w.!#$%&'*+/=?^`{|}~-])(?!\*{3}@)"
+            r"[\w.!#$%&'*+/=?^`{|}~-]+(?:@|%40)[\w-]+(?:\.[\w-]+)+"
+        ),
+        "(address)",
+    ),
     (re.compile(r"(?:\+|%2B)[1-9]\d{6,14}\b"), "(number)"),
 )
 
 
+def hide_passwords(line: str) -> str:
+    """Give the line with the passwords in its URLs masked, as ``postgresql://bob:***@db``."""
+    return _PASSWORD.sub(r"\1:***@", line)
+
+
 def redact(line: str) -> str:
-    """Give the line with keys, accounts, addresses and phone numbers (E.164) taken out."""
+    """Give the line with keys, passwords, accounts, addresses and phone numbers taken out."""
     for pattern, shown in _PATTERNS:
         line = pattern.sub(shown, line)
     return line

@@ -5,16 +5,19 @@ with its line. Unknown keys are refused with the nearest right word.
 """
 
 import difflib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, Final, Literal, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from winback.errors import FileMistakes, Mistake
+from winback.logs import hide_passwords
 
 M = TypeVar("M", bound=BaseModel)
 Place = tuple[str | int, ...]
+_SHORT: Final = 5
 
 
 class Strict(BaseModel):
@@ -92,14 +95,22 @@ def load_file(path: Path, model: type[M], *, shown_as: str) -> M:
     return check_values(value, lines, model, shown_as=shown_as)
 
 
-def check_values(value: Any, lines: dict[Place, int], model: type[M], *, shown_as: str) -> M:
-    """Check values that were read before; raises FileMistakes with every mistake."""
+def check_values(
+    value: Any, lines: dict[Place, int], model: type[M], *, shown_as: str, written: Any = None
+) -> M:
+    """Check values that were read before; raises FileMistakes with every mistake.
+
+    ``written`` is what the file says where ``value`` was made of it by filling in the
+    environment: a sentence shows the file's own words, never what they stand for.
+    """
     try:
         return model.model_validate({} if value is None else value)
     except ValidationError as invalid:
-        raise FileMistakes(
-            [_as_mistake(error, lines, model, shown_as) for error in invalid.errors()]
-        ) from None
+        mistakes = [_as_mistake(error, lines, model, shown_as) for error in invalid.errors()]
+        if written is not None:
+            hidden = _filled_in(value, written)
+            mistakes = [_as_written(mistake, hidden) for mistake in mistakes]
+        raise FileMistakes(mistakes) from None
 
 
 def line_of(lines: dict[Place, int], place: Place) -> int:
@@ -154,11 +165,14 @@ def _as_mistake(
     dotted = ".".join(str(part) for part in place) or "the file"
     match error["type"]:
         case "extra_forbidden":
-            return Mistake(
-                shown_as, line, f"unknown key {name!r}", nearest(name, _keys(model, place[:-1]))
-            )
+            keys = _keys(_models_at(model, error["loc"][:-1], lines))
+            return Mistake(shown_as, line, f"unknown key {name!r}", nearest(name, keys))
         case "missing":
             return Mistake(shown_as, line, f"{name!r} is missing under {dotted}", "add it")
+        case "union_tag_invalid" | "union_tag_not_found":
+            what, instead = _wrong_kind(error, _models_at(model, error["loc"], lines), dotted)
+            key = (*place, error["ctx"]["discriminator"].strip("'"))
+            return Mistake(shown_as, line_of(lines, key), what, instead)
         case "value_error":
             what, _, instead = str(error["ctx"]["error"]).partition(": ")
             return Mistake(shown_as, line, f"{dotted}: {what}", instead)
@@ -169,26 +183,101 @@ def _as_mistake(
             return Mistake(
                 shown_as,
                 line,
-                f"{dotted}: {error['input']!r} is not known",
+                f"{dotted}: {_shown(error['input']) or 'this'} is not known",
                 nearest(str(error["input"]), words),
             )
         case _:
             message = error["msg"][0].lower() + error["msg"][1:]
-            return Mistake(shown_as, line, f"{dotted}: {message}", f"found {error['input']!r}")
+            shown = _shown(error["input"])
+            found = f"found {shown}" if shown else ""
+            return Mistake(shown_as, line, f"{dotted}: {message}", found)
 
 
-def _keys(model: type[BaseModel], place: Place) -> list[str]:
-    """Give the keys that are known at a place of a model."""
+def _shown(value: Any) -> str:
+    """Give a single value as a sentence shows it; nothing of what holds others."""
+    is_single = value is None or isinstance(value, str | int | float)
+    return hide_passwords(repr(value)) if is_single else ""
+
+
+def _wrong_kind(error: Any, models: Sequence[type[BaseModel]], dotted: str) -> tuple[str, str]:
+    """Say which word chooses between the forms of a part, and which words there are."""
+    key = error["ctx"]["discriminator"].strip("'")
+    words = sorted({word for one in models for word in _words_of(one, key)})
+    write = f"write {' or '.join(words)}"
+    if error["type"] == "union_tag_not_found":
+        return f"{key!r} is missing under {dotted}", write
+    tag = str(error["ctx"]["tag"])
+    near = difflib.get_close_matches(tag, words, n=1, cutoff=0.6)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    return f"{dotted}.{key}: {_shown(tag)} is not known", f"{write}{hint}"
+
+
+def _filled_in(value: Any, written: Any) -> dict[str, str]:
+    """Give every text that the environment filled in, with the words that stand in the file."""
+    if isinstance(value, dict) and isinstance(written, dict):
+        return {
+            text: words
+            for key, inner in value.items()
+            for text, words in _filled_in(inner, written.get(key)).items()
+        }
+    if isinstance(value, str) and isinstance(written, str) and value != written:
+        shown = (value, value.strip(), repr(value)[1:-1], hide_passwords(repr(value))[1:-1])
+        # A word as short as "5" may stand in any sentence: it is looked for in quotes only.
+        return {repr(text) if len(text) < _SHORT else text: written for text in shown if text}
+    return {}
+
+
+def _as_written(mistake: Mistake, hidden: dict[str, str]) -> Mistake:
+    what, instead = mistake.what, mistake.instead
+    # The longest first: one may be a part of another.
+    for text in sorted(hidden, key=len, reverse=True):
+        what, instead = what.replace(text, hidden[text]), instead.replace(text, hidden[text])
+    return Mistake(mistake.file, mistake.line, what, instead)
+
+
+def _models_at(
+    model: type[BaseModel], loc: Sequence[str | int], lines: dict[Place, int]
+) -> list[type[BaseModel]]:
+    """Give the models that a place may hold; one, where the file says its kind."""
     found: list[type[BaseModel]] = [model]
-    for part in place:
-        inner: list[type[BaseModel]] = []
-        for candidate in found:
-            for name, field in candidate.model_fields.items():
-                if part in (name, field.alias):
-                    inner += _models_in(field.annotation)
-        # A list index or a free key stays in the models that the collection holds.
-        found = inner or found
-    return [field.alias or name for one in found for name, field in one.model_fields.items()]
+    place: Place = ()
+    for part in loc:
+        if (*place, part) in lines:
+            place = (*place, part)
+            # A list index or a free key stays in the models that the collection holds.
+            found = _inside(found, part) or found
+        else:
+            found = [one for one in found if _is_kind(one, part)] or found
+    return found
+
+
+def _inside(models: Sequence[type[BaseModel]], part: str | int) -> list[type[BaseModel]]:
+    return [
+        inner
+        for one in models
+        for name, field in one.model_fields.items()
+        if part in (name, field.alias)
+        for inner in _models_in(field.annotation)
+    ]
+
+
+def _is_kind(model: type[BaseModel], part: str | int) -> bool:
+    """Say whether pydantic means this member of a union by a part that is not in the file."""
+    return part == model.__name__ or any(
+        part in _words_of(model, key) for key in model.model_fields
+    )
+
+
+def _words_of(model: type[BaseModel], key: str) -> tuple[Any, ...]:
+    """Give the words of a field that knows only these; none of any other field."""
+    field = model.model_fields.get(key)
+    is_closed = field is not None and get_origin(field.annotation) is Literal
+    return get_args(field.annotation) if field is not None and is_closed else ()
+
+
+def _keys(models: Sequence[type[BaseModel]]) -> list[str]:
+    """Give the keys that are known in models."""
+    return [field.alias or name for one in models for name, field in one.model_fields.items()]
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

@@ -53,7 +53,25 @@ def test_no_file_is_no_source(tmp_path: Path) -> None:
     ("old", "new", "sentence"),
     [
         pytest.param("given_name:", "givenname:", "did you mean given_name", id="near word"),
-        pytest.param("kind: sql", "kind: sqll", "sources.yaml:", id="unknown kind"),
+        pytest.param(
+            "kind: sql",
+            "kind: sqll",
+            "sources.yaml:11: sources.shop.kind: 'sqll' is not known; write files or sql; "
+            "did you mean sql?",
+            id="unknown kind",
+        ),
+        pytest.param(
+            "kind: sql",
+            "row_limit: 5",
+            "sources.yaml:10: 'kind' is missing under sources.shop; write files or sql",
+            id="no kind",
+        ),
+        pytest.param(
+            "kind: files",
+            "kind: files\n    url: x",
+            "unknown key 'url'; use one of customers, date_format, encoding, kind, purchases",
+            id="a key of the other kind",
+        ),
         pytest.param("external_id: id, ", "", "'external_id' is missing", id="no id"),
         pytest.param("overlap: 3 days", "overlap: soon", "no period", id="bad period"),
         pytest.param("news", "no", "in quotes", id="a word YAML reads as a flag"),
@@ -82,6 +100,59 @@ def test_mistakes_are_told_with_what_to_write(
         load_sources(tmp_path, {"SHOP_DATABASE_URL": "sqlite:///shop.db"})
 
     assert sentence in str(mistakes.value)
+
+
+SECRET_URL = "postgresql://bob:hun'ter2@127.0.0.1:1/shop"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        pytest.param("kind: sql", "kind: sqll", id="unknown kind"),
+        pytest.param("kind: sql", "row_limit: 5", id="no kind"),
+        pytest.param("kind: sql", "kind: ${SHOP_DATABASE_URL}", id="as the kind"),
+        pytest.param("3 days", "${SHOP_DATABASE_URL}", id="as a period"),
+        pytest.param("kind: sql", "kind: sql\n    time_zone: ${SHOP_DATABASE_URL}", id="zone"),
+        pytest.param("kind: sql", "kind: sql\n    row_limit: ${SHOP_DATABASE_URL}", id="number"),
+        pytest.param("kind: sql", "kind: sql\n    urll: ${SHOP_DATABASE_URL}", id="unknown key"),
+        pytest.param("kind: sql", "kind: sql\n    row_limit: a ${SHOP_DATABASE_URL}", id="part"),
+        pytest.param(
+            "kind: files", "kind: files\n    encoding: ${SHOP_DATABASE_URL}", id="encoding"
+        ),
+        pytest.param("${SHOP_DATABASE_URL}", "no ${SHOP_DATABASE_URL}", id="as a bad url"),
+    ],
+)
+def test_no_mistake_shows_what_the_environment_holds(tmp_path: Path, old: str, new: str) -> None:
+    """SEC-22: wherever a password is filled in, the sentence shows the file's words, not it."""
+    _write(tmp_path, BOTH.replace(old, new, 1))
+
+    with pytest.raises(FileMistakes) as mistakes:
+        load_sources(tmp_path, {"SHOP_DATABASE_URL": SECRET_URL})
+
+    assert "ter2" not in str(mistakes.value)
+    assert "bob" not in str(mistakes.value)
+    assert "config/sources.yaml:" in str(mistakes.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://bob:hunter2:bad:%zz",
+        "postgresql://bob:hunter2@db:port/shop",
+        "postgresql://bob:hunter2@db:99999/shop",
+        "hunter2",
+    ],
+)
+def test_an_address_that_cannot_be_read_is_refused(tmp_path: Path, url: str) -> None:
+    """``check`` says so before the first pull does, and never shows a part of the address."""
+    _write(tmp_path, BOTH)
+
+    with pytest.raises(
+        FileMistakes, match=r"sources\.shop\.url: this is no database address"
+    ) as no:
+        load_sources(tmp_path, {"SHOP_DATABASE_URL": url})
+
+    assert "hunter2" not in str(no.value)
 
 
 def test_what_is_right_but_open_is_noted(tmp_path: Path) -> None:

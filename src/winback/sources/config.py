@@ -23,6 +23,7 @@ from winback.periods import Period, PeriodField
 from winback.yaml_files import Place, Strict, check_values, line_of, nearest, parse_yaml, read_text
 
 FILE: Final = "config/sources.yaml"
+_LAST_PORT: Final = 65_535
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -63,11 +64,12 @@ def _date_format(written: str) -> str:
 
 def _database_url(written: SecretStr) -> SecretStr:
     try:
-        make_url(written.get_secret_value())
-    except ArgumentError:
-        raise ValueError(
-            "this is no database address: write postgresql://user:password@host/name"
-        ) from None
+        port = make_url(written.get_secret_value()).port
+    except (ArgumentError, ValueError):
+        # Where a port should stand may be half a password: what cannot be read is not shown.
+        port = -1
+    if port is not None and not 0 < port <= _LAST_PORT:
+        raise ValueError("this is no database address: write postgresql://user:password@host/name")
     return written
 
 
@@ -211,12 +213,12 @@ def _parsed(text: str, named: tuple[tuple[str, str], ...]) -> tuple[SourceConfig
     Every day asks again, and a file seldom changes: parsing it takes as long as a small pull.
     """
     environ = dict(named)
-    value, lines = parse_yaml(text, FILE)
+    written, lines = parse_yaml(text, FILE)
     missing: list[Mistake] = []
-    value = _expanded(value, (), environ=environ, lines=lines, missing=missing)
+    value = _expanded(written, (), environ=environ, lines=lines, missing=missing)
     if missing:
         raise FileMistakes(missing)
-    checked = check_values(value, lines, SourcesFile, shown_as=FILE)
+    checked = check_values(value, lines, SourcesFile, shown_as=FILE, written=written)
     empty = [
         Mistake(
             FILE,
