@@ -9,7 +9,7 @@ from winback.campaign.schema import Campaign
 from winback.errors import FileMistakes, Mistake
 from winback.yaml_files import Place, check_values, line_of, load_file, read_yaml
 
-__all__ = ["Facts", "load_campaign", "load_campaigns", "load_facts"]
+__all__ = ["Facts", "load_campaign", "load_campaigns", "load_facts", "read_campaigns"]
 
 
 def load_campaigns(home: Path) -> tuple[Campaign, ...]:
@@ -17,6 +17,14 @@ def load_campaigns(home: Path) -> tuple[Campaign, ...]:
 
     Raises FileMistakes with the mistakes of all files.
     """
+    campaigns, mistakes = read_campaigns(home)
+    if mistakes:
+        raise FileMistakes(mistakes)
+    return campaigns
+
+
+def read_campaigns(home: Path) -> tuple[tuple[Campaign, ...], list[Mistake]]:
+    """Give the campaigns whose files are right, as ``load_campaigns`` does, and all mistakes."""
     mistakes: list[Mistake] = []
     loaded: dict[str, Campaign] = {}
     paths = sorted((home / "config" / "campaigns").glob("*.yaml"))
@@ -35,9 +43,8 @@ def load_campaigns(home: Path) -> tuple[Campaign, ...]:
         mistakes.append(
             Mistake("config/campaigns", 1, "there is no campaign", "add one: six-month.yaml")
         )
-    if mistakes:
-        raise FileMistakes(mistakes)
-    return tuple(sorted(loaded.values(), key=lambda one: (one.priority, one.campaign)))
+    ordered = sorted(loaded.values(), key=lambda one: (one.priority, one.campaign))
+    return tuple(ordered), mistakes
 
 
 def load_campaign(path: Path, *, shown_as: str) -> Campaign:

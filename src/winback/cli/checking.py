@@ -10,6 +10,7 @@ import typer
 from winback.cli.output import AsJson, print_json, say
 
 if TYPE_CHECKING:
+    from winback.campaign.schema import Campaign
     from winback.cli.online import Part
     from winback.errors import Mistake
     from winback.settings import Settings
@@ -58,14 +59,10 @@ def register(app: typer.Typer) -> None:
 def _files(home: Path) -> "tuple[list[Mistake], list[str]]":
     """Give the mistakes of all files, and the notices where the files can be read."""
     from winback.campaign.check import check_home, notices
-    from winback.campaign.loading import load_campaigns, load_facts
     from winback.errors import FileMistakes
-    from winback.messages.compiling import lint_shelf, shelf_warnings
-    from winback.messages.shelf import load_shelf
     from winback.settings import load_settings
     from winback.sources.config import load_sources, notes_on
     from winback.states import Mode
-    from winback.vouchers.stock import pool_mistakes
 
     mistakes = check_home(home)
     try:
@@ -73,15 +70,8 @@ def _files(home: Path) -> "tuple[list[Mistake], list[str]]":
     except FileMistakes as found:
         mistakes += found.mistakes
         sources = ()
-    try:
-        campaigns = load_campaigns(home)
-        mistakes += pool_mistakes(home, campaigns)
-        shelf = load_shelf(home, campaigns, load_facts(home))
-        mistakes += lint_shelf(shelf)
-        warnings = [str(warning) for warning in shelf_warnings(shelf)]
-    except FileMistakes:
-        # Told by check_home already; templates are read in the light of their campaign.
-        campaigns, warnings = (), []
+    campaigns, more, warnings = _read_by_campaigns(home)
+    mistakes += more
     if mistakes:
         return sorted(set(mistakes)), []
     settings = load_settings(home)
@@ -89,6 +79,33 @@ def _files(home: Path) -> "tuple[list[Mistake], list[str]]":
     told = [*notices(settings, campaigns), *notes_on(sources, is_sandbox=is_sandbox)]
     told += _warm_up_notices(settings)
     return [], [*told, *warnings, *_clock_notices(home, settings.business.time_zone)]
+
+
+def _read_by_campaigns(
+    home: Path,
+) -> "tuple[tuple[Campaign, ...], list[Mistake], list[str]]":
+    """Give campaigns, and mistakes and warnings of the files that are read in their light.
+
+    Campaign files and facts with mistakes are read as far as they can be: no mistake of theirs
+    hides one of a template or of a pool of codes.
+    """
+    from dataclasses import replace
+
+    from winback.campaign.drafts import draft_campaigns, draft_facts, pools_in
+    from winback.campaign.facts import Facts
+    from winback.campaign.loading import read_campaigns
+    from winback.messages.compiling import lint_shelf, shelf_warnings
+    from winback.messages.shelf import load_shelf
+    from winback.vouchers.stock import pool_mistakes
+
+    campaigns, has_mistakes = read_campaigns(home)
+    drafts = draft_campaigns(home, campaigns) if has_mistakes else {}
+    shelf = load_shelf(home, campaigns, Facts())
+    texts = (text for one in shelf.sources.values() for text in (one.text, one.twin or ""))
+    shelf = replace(shelf, facts=draft_facts(home, texts))
+    mistakes = pool_mistakes(home, campaigns, pools_in(drafts)) + lint_shelf(shelf, drafts)
+    warnings = [] if mistakes else [str(warning) for warning in shelf_warnings(shelf)]
+    return campaigns, mistakes, warnings
 
 
 def _warm_up_notices(settings: "Settings") -> list[str]:

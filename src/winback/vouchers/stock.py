@@ -2,7 +2,7 @@
 
 import csv
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -103,9 +103,11 @@ def read_pool(path: Path, *, shown_as: str) -> Iterator[str]:
     return iter(codes.values())
 
 
-def pool_mistakes(home: Path, campaigns: Sequence[Campaign]) -> list[Mistake]:
-    """Give the mistakes of every file of ``codes_from``, for ``winback check``."""
-    files = {
+def pool_mistakes(
+    home: Path, campaigns: Sequence[Campaign], also: Iterable[str] = ()
+) -> list[Mistake]:
+    """Give the mistakes of every file of ``codes_from``, and of others, for ``winback check``."""
+    files = {*also} | {
         offer.codes_from
         for campaign in campaigns
         for offer in campaign.offers.values()
