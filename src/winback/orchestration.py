@@ -9,7 +9,7 @@ import importlib
 import logging
 import os
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from datetime import datetime, timedelta
@@ -29,13 +29,20 @@ from winback.clock import local_date, read_as_of, ten_in_the_morning
 from winback.database.tables import StageRun
 from winback.day import Counts, Day, watch
 from winback.environment import find_home
+from winback.errors import ToldDiscreetly, WinbackError, tell_discreetly
 from winback.house import open_day
 from winback.logs import redact_logs
 from winback.outcomes.account import build_account
-from winback.outcomes.artifacts import artifact_pages
-from winback.outcomes.report import build_report
+from winback.outcomes.artifacts import (
+    REHEARSAL,
+    ArtifactPage,
+    artifact_pages,
+    needs_page,
+    report_pages,
+    see_also,
+)
+from winback.outcomes.report import build_needs, build_report
 from winback.rehearsal.deployed import deployed_schedule
-from winback.rehearsal.page import KEY as REHEARSAL_KEY
 from winback.rehearsal.page import rehearsal_page
 from winback.rehearsal.walking import rehearse
 from winback.settings import load_settings
@@ -80,19 +87,33 @@ async def opened_day(as_of: str | None) -> AsyncIterator[Day]:
     """Give the day that is open already, else open one for as long as the flow runs.
 
     The instant is asked for here, inside the run: a default argument would freeze at import.
+    Raises ToldDiscreetly for any error: Prefect keeps its text and traceback (FACTS.md SEC-22).
     """
-    if (day := _present.get()) is not None:
-        yield day
-        return
-    await _fill_environment_from_blocks()
-    async with open_day(as_of, by="flow") as day:
-        with within(day):
+    try:
+        if (day := _present.get()) is not None:
             yield day
+            return
+        await _fill_environment_from_blocks()
+        async with open_day(as_of, by="flow") as day:
+            with within(day):
+                yield day
+    except Exception as error:  # noqa: BLE001 - whatever it is, its text must not leave
+        raise tell_discreetly(error) from None
 
 
 def run_name() -> str:
-    """Name a run by its day and stage, e.g. ``send 2026-03-02``; never by a person."""
+    """Name a run by its day and stage, e.g. ``send 2026-03-02``; never by a person.
+
+    By its stage alone where the settings cannot be read: the run itself then tells why.
+    """
     flow = str(runtime.flow_run.get_flow_name())
+    try:
+        return _name_by_day(flow)
+    except WinbackError:
+        return flow
+
+
+def _name_by_day(flow: str) -> str:
     present = _present.get()
     if present is not None:
         return name_of_run(flow, present.now, present.business.zone)
@@ -140,30 +161,63 @@ def told(stage: Stage, counts: Counts) -> Counts:
     return counts
 
 
-async def publish_counts(stage: Stage, counts: Counts) -> None:
+async def publish_counts(day: Day, stage: Stage, counts: Counts) -> None:
     """Leave what a stage did as an artifact whose key is the same every day."""
     rows = [
         {"counted": name.replace("_", " "), "number": number} for name, number in counts.items()
     ]
-    await acreate_table_artifact(
-        key=f"winback-{stage}", table=rows, description=f"What the last {stage} run did"
-    )
+    await _publish_table(day, stage, rows, says=f"What the last {stage} run did.")
+
+
+async def publish_overtaken(day: Day, stage: Stage) -> None:
+    """Leave word that a late run did nothing, since a later one had done its work."""
+    says = f"The last {stage} run came late: a later one had done its work, so it did nothing."
+    await _publish_table(day, stage, [{"counted": "runs overtaken", "number": 1}], says=says)
+
+
+async def publish_needs(day: Day, stage: Stage, counts: Counts) -> None:
+    """Leave what a stage did, and what needs a person now."""
+    with _reading(day) as session:
+        needs = build_needs(session, day.business, now=day.now)
+    today = local_date(day.now, day.business.zone)
+    page = needs_page(needs, on=today, web_url=day.business.settings.base_url)
+    await asyncio.gather(publish_counts(day, stage, counts), _publish([page]))
+
+
+async def publish_report(day: Day, counts: Counts) -> None:
+    """Leave what was measured, the funnel, the lift, and what needs a person."""
+    with _reading(day) as session:
+        report = build_report(session, day.business, now=day.now)
+    pages = report_pages(report, web_url=day.business.settings.base_url)
+    await asyncio.gather(publish_counts(day, Stage.MEASURE, counts), _publish(pages))
 
 
 async def publish_day(day: Day, done: dict[str, Counts]) -> None:
     """Leave the day's artifacts: run, funnel, lift, account, and what needs a person."""
-    # Read only, so that nobody who writes waits for it.
-    engine = day.business.engine.execution_options(winback_reads_only=True)
-    with Session(engine) as session:
+    with _reading(day) as session:
         report = build_report(session, day.business, now=day.now)
         account = build_account(session, day.business, now=day.now, days=_ACCOUNT_DAYS)
-    pages = artifact_pages(report, done, account, web_url=day.business.settings.base_url)
+    await _publish(artifact_pages(report, done, account, web_url=day.business.settings.base_url))
+
+
+def _reading(day: Day) -> Session:
+    """Give a session that only reads, so that nobody who writes waits for it."""
+    return Session(day.business.engine.execution_options(winback_reads_only=True))
+
+
+async def _publish(pages: Iterable[ArtifactPage]) -> None:
     await asyncio.gather(
         *(
             acreate_markdown_artifact(key=page.key, markdown=page.text, description=page.title)
             for page in pages
         )
     )
+
+
+async def _publish_table(day: Day, stage: Stage, rows: list[dict[str, Any]], *, says: str) -> None:
+    key = f"winback-{stage}"
+    links = see_also(key, web_url=day.business.settings.base_url)
+    await acreate_table_artifact(key=key, table=rows, description=f"{says} {links}")
 
 
 async def publish_rehearsal(day: Day) -> None:
@@ -185,9 +239,9 @@ async def publish_rehearsal(day: Day) -> None:
         policies=settings.policies,
         mode=settings.mode,
     )
-    await acreate_markdown_artifact(
-        key=REHEARSAL_KEY, markdown=page, description=f"What the days from {done.days[0]} bring"
-    )
+    links = see_also(REHEARSAL, web_url=settings.base_url)
+    says = f"What the days from {done.days[0]} bring"
+    await _publish([ArtifactPage(REHEARSAL, says, f"{page}\n{links}")])
 
 
 @asynccontextmanager
@@ -227,7 +281,13 @@ async def run_reactivate(day: Day) -> dict[str, Counts]:
         sys.path.insert(0, str(holder))
     reactivate = importlib.import_module("flows.reactivate").reactivate
     with within(day):
-        done: dict[str, Counts] = await reactivate()
+        try:
+            done: dict[str, Counts] = await reactivate()
+        except ToldDiscreetly as told:
+            # The person at the terminal is shown what Prefect must not keep.
+            if isinstance(told.__context__, WinbackError):
+                raise told.__context__ from None
+            raise
     return done
 
 

@@ -83,6 +83,71 @@ def test_ambiguous_dates_refuse_the_file_whole(till: Shop) -> None:
     assert [str(one.purchased_on) for one in till.all(Purchase)] == ["2025-02-01"]
 
 
+@pytest.mark.parametrize(
+    ("date", "formats"),
+    [
+        ("01/02/2025", "'%d/%m/%Y' or '%m/%d/%Y'"),
+        ("13/02/2025", "'%d/%m/%Y'"),
+        ("02-13-2025", "'%m-%d-%Y'"),
+        ("13.2.2025 10:00", "'%d.%m.%Y %H:%M'"),
+        ("31/31/2025", "'%d/%m/%Y' or '%m/%d/%Y'"),
+    ],
+)
+def test_the_sentence_names_the_formats_that_read_the_date(
+    till: Shop, date: str, formats: str
+) -> None:
+    """Only what is true of the value is said of it, and without it elsewhere."""
+    till.write("orders.csv", ORDERS, f"1,c1,{date},1")
+
+    with pytest.raises(SourceError) as refused:
+        till.pull()
+
+    assert f"write date_format: {formats} in the source" in str(refused.value)
+    assert ("may be day-month" in str(refused.value)) == (date == "01/02/2025")
+    assert f"write date_format: {formats} in the source" in refused.value.discreet
+    assert date not in refused.value.discreet
+
+
+def test_what_refuses_a_file_can_be_told_without_its_values(till: Shop) -> None:
+    """SEC-22: the values of rows are for the terminal; a file without a header shows a row."""
+    path = till.home / "customers.csv"
+    path.write_bytes(f"{HEADER}\nc2,René,,,,\n".encode("cp1252"))
+    till.write("orders.csv", "1,Ada Oakley,2025-08-01,1")
+
+    with pytest.raises(SourceError) as refused:
+        till.pull()
+
+    assert "René" in str(refused.value)
+    assert "Oakley" in str(refused.value)
+    first, second = refused.value.discreet.splitlines()
+    assert first.startswith("till: customers.csv is not UTF-8: line 2, column 'first'; save it")
+    assert second == "till: orders.csv has no column 'no' (external_id)"
+
+
+def test_a_currency_that_is_none_is_rejected(till: Shop) -> None:
+    """ISO 4217 knows it, or the row waits for who mends it; old purchases keep their own."""
+    columns = PURCHASES["columns"] | {"currency": "currency"}  # type: ignore[operator]
+    till.configure(
+        till={
+            "kind": "files",
+            "customers": CUSTOMERS,
+            "purchases": PURCHASES | {"columns": columns},
+        }
+    )
+    till.write(
+        "orders.csv",
+        f"{ORDERS},currency",
+        "1,c1,2025-08-01,1,XXZ",
+        "2,c1,2025-08-01,1,eur",
+        "3,c1,2021-08-01,1,HRK",
+    )
+
+    assert till.pull() == PullCounts(read=4, added=3, rejected=1)
+    assert till.reasons() == [
+        ("orders.csv:2", "currency is no currency code of ISO 4217; write GBP or USD")
+    ]
+
+
 def test_a_refused_file_does_not_stop_the_others(till: Shop) -> None:
     """What other files gave is kept; the refused one is tried again by the next pull."""
     till.write("orders-a.csv", ORDERS, "1,c1,01/02/2025,1")

@@ -14,7 +14,6 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from winback.customers.identity import address_hash, normalize_email, read_phone
 from winback.database.bulk import Cell
-from winback.errors import SourceError
 from winback.sources.values import AmbiguousDate, TimeReader, read_list, read_yes
 from winback.states import Channel, ConsentState
 
@@ -143,10 +142,7 @@ def _read_consent(
         try:
             at = times.read(written_at)[0]
         except AmbiguousDate as ambiguous:
-            raise SourceError(
-                f"{place}: {channel}_consent_at holds {str(ambiguous)!r}, which may be day-month "
-                "or month-day; write date_format: '%d/%m/%Y' or '%m/%d/%Y' in the source"
-            ) from None
+            raise ambiguous.refusal(place, f"{channel}_consent_at") from None
         except ValueError as bad:
             defects.append(f"{channel}_consent_at {bad}; taken without it")
     origin = _clean(row.get(f"{channel}_consent_source", ""))

@@ -113,13 +113,15 @@ def pull_each(
         known = ", ".join(names) or "none yet"
         raise ConfigError(f"there is no source {only!r} in config/sources.yaml; there is {known}")
     pulled: dict[str, PullCounts] = {}
-    refused: list[str] = []
+    refused: list[SourceError] = []
     for source in sources:
         if only in (None, source.name):
             pull = _Pull(engine, source, settings, secret=secret, home=home, now=now, tell=progress)
             pulled[source.name] = pull.all_parts(refused)
     if refused:
-        raise SourceError("\n".join(refused))
+        raise SourceError(
+            "\n".join(map(str, refused)), discreet="\n".join(one.discreet for one in refused)
+        )
     return pulled
 
 
@@ -148,7 +150,7 @@ class _Pull:
         self._source_zone = ZoneInfo(zone) if zone else self._zone
         self._rows: Source = _source_of(source, settings, home, self._source_zone)
 
-    def all_parts(self, refused: list[str]) -> PullCounts:
+    def all_parts(self, refused: list[SourceError]) -> PullCounts:
         """Pull customers, then purchases; notes what was refused."""
         counts = PullCounts()
         for part in _PARTS:
@@ -164,7 +166,7 @@ class _Pull:
         )
         return counts
 
-    def _part(self, part: Part, refused: list[str]) -> PullCounts:
+    def _part(self, part: Part, refused: list[SourceError]) -> PullCounts:
         """Pull one part in one transaction: rows, sums and watermarks together."""
         counts = PullCounts()
         with (
@@ -193,7 +195,7 @@ class _Pull:
                         )
                         counts += taken
                 except SourceError as error:
-                    refused.append(str(error))
+                    refused.append(error)
                     if _is_over(pieces):
                         break
         return counts

@@ -10,9 +10,8 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from winback.database.bulk import Cell
-from winback.errors import SourceError
 from winback.sources.protocol import BadRow
-from winback.sources.values import AmbiguousDate, TimeReader, amount_reader
+from winback.sources.values import AmbiguousDate, TimeReader, amount_reader, known_currencies
 from winback.states import PurchaseKind
 
 OPTIONAL: Final = {
@@ -125,7 +124,8 @@ def purchase_reader(form: PurchaseForm) -> Callable[[int, Sequence[str]], Staged
                 seed = f"{salt}\x1f{customer}\x1f{when}\x1f{units}\x1f{currency}"
                 external_id = blake2b(seed.encode(), digest_size=16).hexdigest()
         except AmbiguousDate as ambiguous:
-            raise _refused(form, line, str(ambiguous)) from None
+            place = f"{form.source}: {form.path}, line {line}"
+            raise ambiguous.refusal(place, "purchased_at") from None
         except ValueError as bad:
             raise BadRow(
                 line, f"{what} {bad}", dict(zip(form.names, values, strict=False))
@@ -138,13 +138,6 @@ def purchase_reader(form: PurchaseForm) -> Callable[[int, Sequence[str]], Staged
     return read
 
 
-def _refused(form: PurchaseForm, line: int, value: str) -> SourceError:
-    return SourceError(
-        f"{form.source}: {form.path}, line {line}: purchased_at holds {value!r}, which may be "
-        "day-month or month-day; write date_format: '%d/%m/%Y' or '%m/%d/%Y' in the source"
-    )
-
-
 def _refuse_name(name: str) -> None:
     if not name:
         raise ValueError("is empty")
@@ -153,8 +146,8 @@ def _refuse_name(name: str) -> None:
 
 def _currency(written: str) -> str:
     code = written.strip().upper()
-    if len(code) != len("GBP") or not code.isascii() or not code.isalpha():
-        raise ValueError("is no currency; write GBP or USD")
+    if code not in known_currencies():
+        raise ValueError("is no currency code of ISO 4217; write GBP or USD")
     return code
 
 

@@ -141,24 +141,21 @@ class TextSlice:
         """Give what takes the mapped columns out of a row; refuses the file where one misses."""
         for name, column in self._columns.items():
             if header.count(column) != 1:
-                raise SourceError(self._no_column(name, column, header))
+                raise self._no_column(name, column, header)
         places = [header.index(column) for column in self._columns.values()]
         if len(places) == 1:
             only = places[0]
             return lambda values: (values[only],)
         return itemgetter(*places)
 
-    def _no_column(self, name: str, column: str, header: Sequence[str]) -> str:
-        there = ", ".join(header[:_SHOWN_COLUMNS])
-        if column in header:
-            return (
-                f"{self._source}: {self.path} has two columns {column!r} ({name}); it has {there}"
-            )
-        near = difflib.get_close_matches(column, header, n=1)
+    def _no_column(self, name: str, column: str, header: Sequence[str]) -> SourceError:
+        """Name the column and those there are: in a file without a header these are a row."""
+        has = "two columns" if column in header else "no column"
+        discreet = f"{self._source}: {self.path} has {has} {column!r} ({name})"
+        near = difflib.get_close_matches(column, header, n=1) if column not in header else []
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        return (
-            f"{self._source}: {self.path} has no column {column!r} ({name}); it has {there}{hint}"
-        )
+        there = ", ".join(header[:_SHOWN_COLUMNS])
+        return SourceError(f"{discreet}; it has {there}{hint}", discreet=discreet)
 
     def _read_json(self, file: IO[bytes], before: int) -> Iterator[Row | BadRow]:
         columns = list(self._columns.values())
@@ -188,7 +185,7 @@ class TextSlice:
         self._lines = max(self._lines, line)
         if unseen and there and before == 0:
             name = next(name for name, column in self._columns.items() if column in unseen)
-            raise SourceError(self._no_column(name, self._columns[name], list(there)))
+            raise self._no_column(name, self._columns[name], list(there))
 
     @contextmanager
     def _refusing(self) -> Iterator[None]:
@@ -196,22 +193,29 @@ class TextSlice:
         try:
             yield
         except UnicodeDecodeError as wrong:
-            raise SourceError(self._wrong_encoding(wrong)) from None
+            raise self._wrong_encoding(wrong) from None
         except (EOFError, lzma.LZMAError, zlib.error, OSError) as broken:
             raise SourceError(
                 f"{self._source}: {self.path} cannot be unpacked or read: {broken}"
             ) from None
 
-    def _wrong_encoding(self, wrong: UnicodeDecodeError) -> str:
+    def _wrong_encoding(self, wrong: UnicodeDecodeError) -> SourceError:
         """Name the column and show the value that is written in another encoding."""
         advice = "save it as UTF-8, or write encoding: cp1252 (or what it is) in the source"
         place = f"{self._source}: {self.path} is not {self._encoding.upper()}"
         found = self._first_wrong_value()
         if found is None:
             around = wrong.object[max(0, wrong.start - 10) : wrong.start + 10]
-            return f"{place} near {around.decode('latin-1')!r}; {advice}"
+            text = f"{place} near {around.decode('latin-1')!r}; {advice}"
+            return SourceError(text, discreet=f"{place}; {advice}")
         line, column, value = found
-        return f"{place}: line {line}, column {column!r} holds {value!r}; {advice}"
+        return SourceError(
+            f"{place}: line {line}, column {column!r} holds {value!r}; {advice}",
+            # A column that is not ours may be a value, in a file without a header.
+            discreet=f"{place}: line {line}"
+            + (f", column {column!r}" if column in self._columns.values() else "")
+            + f"; {advice}",
+        )
 
     def _first_wrong_value(self) -> tuple[int, str, str] | None:
         if self._form.kind == "json":

@@ -10,9 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
+from functools import cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from winback.errors import SourceError
 from winback.money import SCALE, to_units
 
 _PLAIN: Final = re.compile(r"(-?)(\d{1,12})(?:\.(\d{1,4}))?")
@@ -36,6 +38,13 @@ _NO: Final = frozenset(
     re.split(" ", "no n false f 0 off nein non nej nee não nie unsubscribed opted_out opt-out")
 )
 _AMBIGUOUS_DATE: Final = re.compile(r"\d{1,2}([/.\-])\d{1,2}\1(\d{4}|\d{2})\b.*")
+_DAY_OR_MONTH_FIRST: Final = tuple(
+    f"{first}{mark}{second}{mark}{year}{tail}"
+    for tail in ("", " %H:%M", " %H:%M:%S")
+    for mark in "/.-"
+    for year in ("%Y", "%y")
+    for first, second in (("%d", "%m"), ("%m", "%d"))
+)
 _DATE_LENGTH: Final = len("2026-03-01")
 _HOUR: Final = re.compile(r"\d{4}-\d\d-\d\d[T ](?:[01]\d|2[0-3])", re.ASCII)
 _TAILS: Final = {
@@ -48,7 +57,28 @@ _CACHED: Final = 100_000
 
 
 class AmbiguousDate(ValueError):
-    """A date that can be read in two ways: the whole file is refused."""
+    """A date of which nobody said whether day or month stands first: the file is refused."""
+
+    def refusal(self, place: str, name: str) -> SourceError:
+        """Give the sentence that refuses the file, with the formats that read this date."""
+        written = str(self)
+        formats = [form for form in _DAY_OR_MONTH_FIRST if _reads(form, written)]
+        write = " or ".join(repr(form) for form in formats or _DAY_OR_MONTH_FIRST[:2])
+        both = "which may be day-month or month-day"
+        one = "and one date does not settle whether the day or the month stands first in all"
+        advice = f"write date_format: {write} in the source"
+        return SourceError(
+            f"{place}: {name} holds {written!r}, {both if len(formats) > 1 else one}; {advice}",
+            discreet=f"{place}: {name} is a date whose order nobody said; {advice}",
+        )
+
+
+def _reads(form: str, written: str) -> bool:
+    try:
+        datetime.strptime(written, form)  # noqa: DTZ007 - only whether it can be read
+    except ValueError:
+        return False
+    return True
 
 
 Instant = tuple[str, str, int]
@@ -266,6 +296,15 @@ def _decimal(digits: str) -> Decimal:
 def _are_thousands(groups: list[str]) -> bool:
     first, *rest = groups
     return 1 <= len(first) <= len("000") and all(len(group) == len("000") for group in rest)
+
+
+@cache
+def known_currencies() -> frozenset[str]:
+    """Give the currency codes of ISO 4217, those of old purchases too, as CLDR knows them."""
+    from babel.core import get_global  # noqa: PLC0415 - babel is not light
+
+    # XXX says that there is no currency, XTS that somebody tests.
+    return frozenset(get_global("all_currencies")) - {"XXX", "XTS"}
 
 
 def read_yes(written: str) -> bool | None:
