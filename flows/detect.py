@@ -22,7 +22,7 @@ async def enroll_lapsed() -> Counts:
 )
 async def detect(as_of: str | None = None) -> Counts:
     """Enroll the newly lapsed; safe to run at any time."""
-    async with orchestration.opened_day(as_of):
+    async with orchestration.opened_day(as_of) as today:
         counts = await enroll_lapsed()
-        await orchestration.publish_counts(Stage.DETECT, counts)
+        await orchestration.publish_counts(today, Stage.DETECT, counts)
     return counts

@@ -22,7 +22,7 @@ async def measure_outcomes() -> Counts:
 )
 async def measure(as_of: str | None = None) -> Counts:
     """Measure what became of both arms; safe to run at any time."""
-    async with orchestration.opened_day(as_of):
+    async with orchestration.opened_day(as_of) as today:
         counts = await measure_outcomes()
-        await orchestration.publish_counts(Stage.MEASURE, counts)
+        await orchestration.publish_report(today, counts)
     return counts

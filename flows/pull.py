@@ -22,7 +22,7 @@ async def pull_sources() -> Counts:
 )
 async def pull(as_of: str | None = None) -> Counts:
     """Bring customers, consents and purchases up to date; safe to run at any time."""
-    async with orchestration.opened_day(as_of):
+    async with orchestration.opened_day(as_of) as today:
         counts = await pull_sources()
-        await orchestration.publish_counts(Stage.PULL, counts)
+        await orchestration.publish_counts(today, Stage.PULL, counts)
     return counts

@@ -24,8 +24,9 @@ async def respond(as_of: str | None = None) -> Counts:
     """Sweep what the web receiver left: stop, escalate, answer, hand over."""
     async with orchestration.opened_day(as_of) as today:
         if orchestration.is_overtaken(today, Stage.RESPOND):
+            await orchestration.publish_overtaken(today, Stage.RESPOND)
             return {}
         async with orchestration.watched(today):
             counts = await apply_waiting()
-        await orchestration.publish_counts(Stage.RESPOND, counts)
+        await orchestration.publish_needs(today, Stage.RESPOND, counts)
     return counts

@@ -26,8 +26,9 @@ async def send(as_of: str | None = None) -> Counts:
     """Send every message that is due and allowed; a second run sends nothing twice."""
     async with orchestration.opened_day(as_of) as today:
         if orchestration.is_overtaken(today, Stage.SEND):
+            await orchestration.publish_overtaken(today, Stage.SEND)
             return {}
         async with orchestration.watched(today):
             counts = await send_batch()
-        await orchestration.publish_counts(Stage.SEND, counts)
+        await orchestration.publish_needs(today, Stage.SEND, counts)
     return counts

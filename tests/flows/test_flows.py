@@ -1,7 +1,10 @@
 """The flows on a real Prefect server: deployed, scheduled, run by a worker, and discreet."""
 
 import json
-from collections.abc import Callable
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
 from datetime import date
 from pathlib import Path
 from threading import Event
@@ -149,6 +152,70 @@ def test_run_goes_through_prefect_when_a_server_answers(
     assert "@example.com" not in everything
     assert "Oakley" not in everything
     assert "+1202555" not in everything
+
+
+STAGES_APART = """
+import asyncio, json
+from datetime import UTC, datetime, timedelta
+from prefect.client.orchestration import get_client
+from prefect.flow_engine import run_flow_async
+from prefect.states import Scheduled
+from flows.measure import measure
+from flows.respond import respond
+from flows.send import send
+
+async def all_of_them():
+    await send()
+    await respond()
+    await measure()
+    late = Scheduled(scheduled_time=datetime.now(UTC) - timedelta(hours=1))
+    async with get_client() as client:
+        run = await client.create_flow_run(send, state=late)
+    return await run_flow_async(send, flow_run=run)
+
+print(json.dumps(asyncio.run(all_of_them())))
+"""
+
+
+def test_every_run_leaves_what_it_did_and_what_needs_a_person(
+    prefect_server: Dashboard, tmp_path: Path
+) -> None:
+    """Not only the day leaves artifacts; a run that was overtaken says that it did nothing."""
+    home = make_shop(tmp_path / "shop", customers=1, lapsed_on=TODAY)
+    before = {artifact["id"] for artifact in ask(prefect_server, "/artifacts/filter")}
+
+    told = run_python(STAGES_APART, prefect_server.environment, home)
+
+    assert json.loads(told.splitlines()[-1]) == {}
+    left: dict[str, list[str]] = {}
+    for artifact in ask(prefect_server, "/artifacts/filter", {"sort": "CREATED_DESC"}):
+        if artifact["id"] not in before:
+            says = f"{artifact['description']} {artifact['data']}"
+            left.setdefault(artifact["key"], []).append(says)
+    assert {key: len(says) for key, says in left.items()} == {
+        "winback-send": 2,
+        "winback-respond": 1,
+        "winback-measure": 1,
+        "winback-funnel": 1,
+        "winback-lift": 1,
+        "winback-needs-a-person": 3,
+    }
+    assert "so it did nothing" in left["winback-send"][0]
+    assert "/artifacts/key/winback-funnel" in left["winback-respond"][0]
+
+
+def run_python(script: str, environment: Mapping[str, str], home: Path) -> str:
+    """Run a script in a home folder, as a worker would; gives what it printed."""
+    done = subprocess.run(  # noqa: S603 - our own interpreter and script
+        [sys.executable, "-c", script],
+        cwd=home,
+        env={**os.environ, **environment, "WINBACK_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
 
 
 def test_run_goes_directly_when_no_server_answers(tmp_path: Path) -> None:

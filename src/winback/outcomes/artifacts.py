@@ -1,14 +1,31 @@
 """The report as Markdown pages for Prefect's dashboard, each under a key that never changes.
 
-Pages carry days, steps, ids and counts, never a person.
+Pages carry days, steps, ids and counts, never a person. Each links to the others, and to the web
+part.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
+from typing import Final
 
 from winback.outcomes.account import Account
-from winback.outcomes.figures import CampaignReport, Effect, FunnelRow, Report
+from winback.outcomes.figures import CampaignReport, Effect, FunnelRow, Need, Report
 
+_RUN: Final = "winback-run"
+_FUNNEL_KEY: Final = "winback-funnel"
+_LIFT: Final = "winback-lift"
+_ACCOUNT_KEY: Final = "winback-account"
+_NEEDS: Final = "winback-needs-a-person"
+REHEARSAL: Final = "winback-rehearsal"
+_TITLES: Final = {
+    _NEEDS: "what needs a person",
+    _RUN: "what the day did",
+    _FUNNEL_KEY: "the funnel",
+    _LIFT: "what winback earned",
+    _ACCOUNT_KEY: "what the providers took",
+    REHEARSAL: "the days to come",
+}
 _FUNNEL = ("sent", "delivered", "clicked", "replied", "bounced", "unconfirmed", "skipped")
 
 _ACCOUNT = ("accepted", "processed", "delivered", "bounced", "failed", "waiting", "refused")
@@ -34,19 +51,43 @@ def artifact_pages(
     report: Report, done: Mapping[str, Mapping[str, int]], account: Account, *, web_url: str
 ) -> tuple[ArtifactPage, ...]:
     """Give what the run did, the funnel, the lift, the account and what needs a person."""
-    return (
-        ArtifactPage("winback-run", f"What the run of {report.on} did", _run(report, done)),
-        ArtifactPage("winback-funnel", f"The funnel up to {report.on}", _funnel(report)),
-        ArtifactPage("winback-lift", f"What winback earned up to {report.on}", _lift(report)),
-        ArtifactPage(
-            "winback-account", f"What the providers took up to {report.on}", _account(account)
-        ),
-        ArtifactPage(
-            "winback-needs-a-person",
-            f"What needs a person on {report.on}",
-            _needs(report, web_url),
-        ),
-    )
+    told = {
+        _RUN: (f"What the run of {report.on} did", _run(report, done)),
+        _ACCOUNT_KEY: (f"What the providers took up to {report.on}", _account(account)),
+    }
+    return (*_linked(told, web_url), *report_pages(report, web_url=web_url))
+
+
+def report_pages(report: Report, *, web_url: str) -> tuple[ArtifactPage, ...]:
+    """Give what the report alone tells: the funnel, the lift and what needs a person."""
+    told = {
+        _FUNNEL_KEY: (f"The funnel up to {report.on}", _funnel(report)),
+        _LIFT: (f"What winback earned up to {report.on}", _lift(report)),
+    }
+    needs = needs_page(report.needs_a_person, on=report.on, web_url=web_url)
+    return (*_linked(told, web_url), needs)
+
+
+def needs_page(needs: Sequence[Need], *, on: date, web_url: str) -> ArtifactPage:
+    """Give the page of what needs a person."""
+    told = {_NEEDS: (f"What needs a person on {on}", _needs(needs, on))}
+    return next(_linked(told, web_url))
+
+
+def see_also(key: str, *, web_url: str) -> str:
+    """Give the line of links that closes a page: the other pages by their keys, the web part.
+
+    The addresses are those of Prefect's dashboard at the root of its server.
+    """
+    links = [
+        f"[{title}](/artifacts/key/{other})" for other, title in _TITLES.items() if other != key
+    ]
+    return f"See also: {', '.join(links)}, [whether the web part is well]({web_url}/health).\n"
+
+
+def _linked(told: Mapping[str, tuple[str, str]], web_url: str) -> Iterator[ArtifactPage]:
+    for key, (title, text) in told.items():
+        yield ArtifactPage(key, title, f"{text}\n{see_also(key, web_url=web_url)}")
 
 
 def _run(report: Report, done: Mapping[str, Mapping[str, int]]) -> str:
@@ -156,15 +197,15 @@ def _first(ids: Sequence[int]) -> str:
     return shown if len(ids) <= _SHOWN else f"{shown}, ..."
 
 
-def _needs(report: Report, web_url: str) -> str:
-    head = f"# What needs a person on {report.on}\n\n"
-    if not report.needs_a_person:
+def _needs(needs: Sequence[Need], on: date) -> str:
+    head = f"# What needs a person on {on}\n\n"
+    if not needs:
         return head + "Nothing.\n"
     lines = []
-    for need in report.needs_a_person:
+    for need in needs:
         since = f" (since {need.since:%Y-%m-%d})" if need.since else ""
         lines.append(f"- {need.says}{since}\n")
-    return head + "".join(lines) + f"\nThe web part answers at [{web_url}]({web_url}/health).\n"
+    return head + "".join(lines)
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -55,14 +55,11 @@ def build_report(
 ) -> Report:
     """Build the report of one campaign, or of all that are configured or ever enrolled anybody."""
     configured = {one.campaign: one for one in business.campaigns}
-    names = list(configured) + [
-        name for name in reading.known_campaigns(session) if name not in configured
-    ]
     must_be_exported = business.settings.mode is not Mode.SANDBOX
     lines = stock(session, business.campaigns, now=now, must_be_exported=must_be_exported)
     campaigns = tuple(
         _campaign_report(session, business, name, configured.get(name), lines=lines, now=now)
-        for name in names
+        for name in _names(session, configured)
         if campaign in (None, name)
     )
     needs = find_needs(session, business, lines, now=now)
@@ -76,6 +73,28 @@ def build_report(
         needs_a_person=(*_broken_splits(campaigns), *needs),
         cases=open_cases(session),
     )
+
+
+def build_needs(session: Session, business: Business, *, now: datetime) -> tuple[Need, ...]:
+    """Find what needs a person, as the report tells it, without building the report.
+
+    Only a campaign whose split is broken is built, since its sentence comes from its figures.
+    """
+    must_be_exported = business.settings.mode is not Mode.SANDBOX
+    lines = stock(session, business.campaigns, now=now, must_be_exported=must_be_exported)
+    configured = {one.campaign: one for one in business.campaigns}
+    broken = [
+        _campaign_report(session, business, name, configured.get(name), lines=lines, now=now)
+        for name in _names(session, configured)
+        if sample_ratio(reading.read_split(session, name, now)).is_broken
+    ]
+    return (*_broken_splits(broken), *find_needs(session, business, lines, now=now))
+
+
+def _names(session: Session, configured: Mapping[str, Campaign]) -> list[str]:
+    """Give the campaigns that are configured, then those that ever enrolled anybody."""
+    known = reading.known_campaigns(session)
+    return list(configured) + [name for name in known if name not in configured]
 
 
 def _campaign_report(

@@ -8,7 +8,6 @@ from winback.rehearsal.telling import needs, says_when, totals
 from winback.settings import Policies
 from winback.states import Channel, Mode
 
-KEY: Final = "winback-rehearsal"
 _COLUMNS: Final = ("day", "enrolled", "of them held out", *Channel, "segments", "cost")
 
 
