@@ -126,3 +126,16 @@ def test_any_value_is_right_or_a_sentence(value: object) -> None:
 def test_the_nearest_word_is_named(word: str, words: list[str], advice: str) -> None:
     """All words where none is near."""
     assert nearest(word, words) == advice
+
+
+def test_a_repeated_key_hides_no_other_mistake(tmp_path: Path) -> None:
+    """All of a file's mistakes come at once; of a key that stands there twice the last counts."""
+    found = mistakes_in(tmp_path, "name: x\nname: y\ninner: {colour: red}\n")
+
+    assert [one.what for one in found] == ["'name' stands here twice", "unknown key 'colour'"]
+
+
+def test_a_folder_in_the_place_of_a_file_is_a_sentence(tmp_path: Path) -> None:
+    """No traceback: the file is missing."""
+    with pytest.raises(FileMistakes, match="this file is missing"):
+        load_file(tmp_path, Outer, shown_as="config/file.yaml")

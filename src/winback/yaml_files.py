@@ -49,11 +49,19 @@ def read_yaml(path: Path, shown_as: str) -> tuple[Any, dict[Place, int]]:
     return parse_yaml(read_text(path, shown_as), shown_as)
 
 
+def read_repeating(path: Path, shown_as: str) -> tuple[Any, dict[Place, int], list[Mistake]]:
+    """Read one file as ``read_yaml`` does, and give repeated keys as mistakes; the last counts.
+
+    So one of these hides no other mistake of the file. Raises FileMistakes for all else.
+    """
+    return _parse(read_text(path, shown_as), shown_as)
+
+
 def read_text(path: Path, shown_as: str) -> str:
     """Read one file as it stands; raises FileMistakes when it is missing or not UTF-8."""
     try:
         return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError):
         raise FileMistakes([Mistake(shown_as, 1, "this file is missing", "create it")]) from None
     except UnicodeDecodeError:
         raise FileMistakes([Mistake(shown_as, 1, "not UTF-8 text", "save it as UTF-8")]) from None
@@ -61,6 +69,13 @@ def read_text(path: Path, shown_as: str) -> str:
 
 def parse_yaml(text: str, shown_as: str) -> tuple[Any, dict[Place, int]]:
     """Give what a text says as ``read_yaml`` does; raises FileMistakes, too."""
+    value, lines, repeated = _parse(text, shown_as)
+    if repeated:
+        raise FileMistakes(repeated)
+    return value, lines
+
+
+def _parse(text: str, shown_as: str) -> tuple[Any, dict[Place, int], list[Mistake]]:
     try:
         loader = _Loader(text)
         node = loader.get_single_node()
@@ -81,9 +96,7 @@ def parse_yaml(text: str, shown_as: str) -> tuple[Any, dict[Place, int]]:
     repeated: list[Mistake] = []
     if node is not None:
         _note_lines(node, (), lines, repeated=repeated, shown_as=shown_as)
-    if repeated:
-        raise FileMistakes(repeated)
-    return value, lines
+    return value, lines, repeated
 
 
 def load_file(path: Path, model: type[M], *, shown_as: str) -> M:
@@ -91,8 +104,14 @@ def load_file(path: Path, model: type[M], *, shown_as: str) -> M:
 
     Raises FileMistakes with every mistake of the file.
     """
-    value, lines = read_yaml(path, shown_as)
-    return check_values(value, lines, model, shown_as=shown_as)
+    value, lines, repeated = read_repeating(path, shown_as)
+    try:
+        loaded = check_values(value, lines, model, shown_as=shown_as)
+    except FileMistakes as found:
+        raise FileMistakes(found.mistakes + repeated) from None
+    if repeated:
+        raise FileMistakes(repeated)
+    return loaded
 
 
 def check_values(

@@ -15,6 +15,7 @@ from winback.states import Channel
 
 from .kit import CAMPAIGN, FACTS, HELLO, LAYOUT, SIGNED, mail, mistakes_in, only, shelf_of
 
+FOLDER = "templates/six-month"
 GOOD_SMS = "{{ business.name }}: hello. Reply STOP to opt out."
 RATES = "Msg & data rates may apply. Reply HELP for help."
 FIRST_SMS = f"{GOOD_SMS}{{% if customer.country == 'US' %}} {RATES}{{% endif %}}"
@@ -233,6 +234,16 @@ def test_a_layout_that_speaks_of_a_voucher(tmp_path: Path) -> None:
     assert found.file == "templates/_layout/email.mjml"
     assert "voucher.code" in layout.splitlines()[found.line - 1]
     assert "not every mail carries a voucher" in found.what
+
+
+def test_a_layout_whose_syntax_is_wrong_hides_nothing_of_the_mails(tmp_path: Path) -> None:
+    """The mails are read within a bare footer; theirs is not missing."""
+    layout = LAYOUT.replace("{{ content }}", "{{ content }}{{ business.name")
+
+    told = lint_shelf(shelf_of(tmp_path, {"gift.mjml": mail("Come back")}, layout=layout))
+
+    assert [one.file for one in told] == ["templates/_layout/email.mjml", f"{FOLDER}/gift.mjml"]
+    assert "no voucher is shown" in told[1].what
 
 
 def test_no_layout_is_told_once(tmp_path: Path) -> None:

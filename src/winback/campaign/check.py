@@ -13,7 +13,7 @@ from winback.campaign.schema import Campaign
 from winback.errors import ConfigError, FileMistakes, Mistake
 from winback.settings import Settings, load_settings
 from winback.states import Channel, Mode
-from winback.yaml_files import Place, line_of, read_yaml
+from winback.yaml_files import Place, line_of, read_repeating
 
 SUFFIXES: Final = {
     Channel.EMAIL: ("mjml", "html"),
@@ -42,7 +42,7 @@ def missing_templates(home: Path) -> Iterator[Mistake]:
     for path in sorted((home / "config" / "campaigns").glob("*.yaml")):
         shown_as = f"config/campaigns/{path.name}"
         try:
-            written, lines = read_yaml(path, shown_as)
+            written, lines, _ = read_repeating(path, shown_as)
         except FileMistakes:
             continue
         campaign = written.get("campaign") if isinstance(written, dict) else None

@@ -15,7 +15,7 @@ from winback.campaign.facts import Claim, Facts, KeptPromise
 from winback.campaign.loading import load_facts
 from winback.campaign.schema import Campaign
 from winback.errors import FileMistakes
-from winback.yaml_files import read_yaml
+from winback.yaml_files import read_repeating
 
 _NAMED: Final = re.compile(r"\bfacts\.(benefits|guarantees|fixed)\.([A-Za-z_]\w*)")
 _ANY_DAY: Final = date(2001, 1, 1)
@@ -32,7 +32,7 @@ def draft_campaigns(home: Path, campaigns: Sequence[Campaign]) -> dict[str, Any]
     for path in sorted((home / "config" / "campaigns").glob("*.yaml")):
         written: Any = None
         with suppress(FileMistakes):
-            written, _ = read_yaml(path, path.name)
+            written, _, _ = read_repeating(path, path.name)
         name = written.get("campaign") if isinstance(written, Mapping) else None
         name = name if isinstance(name, str) else path.stem
         if name not in read:
@@ -62,7 +62,7 @@ def draft_facts(home: Path, texts: Iterable[str]) -> Facts:
         pass
     written: Any = None
     with suppress(FileMistakes):
-        written, _ = read_yaml(home / "config" / "facts.yaml", "facts.yaml")
+        written, _, _ = read_repeating(home / "config" / "facts.yaml", "facts.yaml")
     named = {found for text in texts for found in _NAMED.findall(text)}
     hours = written.get("hours") if isinstance(written, Mapping) else None
     return Facts(

@@ -7,7 +7,7 @@ from winback.campaign.facts import Facts
 from winback.campaign.references import problems
 from winback.campaign.schema import Campaign
 from winback.errors import FileMistakes, Mistake
-from winback.yaml_files import Place, check_values, line_of, load_file, read_yaml
+from winback.yaml_files import Place, check_values, line_of, load_file, read_repeating
 
 __all__ = ["Facts", "load_campaign", "load_campaigns", "load_facts", "read_campaigns"]
 
@@ -49,8 +49,14 @@ def read_campaigns(home: Path) -> tuple[tuple[Campaign, ...], list[Mistake]]:
 
 def load_campaign(path: Path, *, shown_as: str) -> Campaign:
     """Load one campaign file; raises FileMistakes with all its mistakes."""
-    written, lines = read_yaml(path, shown_as)
-    return read_campaign(written, lines, shown_as=shown_as)
+    written, lines, repeated = read_repeating(path, shown_as)
+    try:
+        campaign = read_campaign(written, lines, shown_as=shown_as)
+    except FileMistakes as found:
+        raise FileMistakes(found.mistakes + repeated) from None
+    if repeated:
+        raise FileMistakes(repeated)
+    return campaign
 
 
 def read_campaign(written: Any, lines: dict[Place, int], *, shown_as: str) -> Campaign:

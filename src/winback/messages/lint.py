@@ -6,14 +6,15 @@ what a customer would read. A file is read as its author sees it, so each mistak
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from winback.campaign.loading import Facts
 from winback.errors import Mistake, TemplateError
-from winback.messages.building import syntax_error, take_apart
+from winback.messages.building import syntax_error, take_apart, uncompiled
 from winback.messages.positions import Position, positions_of
 from winback.messages.sample import ADA
 from winback.messages.segments import count_segments, not_in_gsm
-from winback.messages.shown_rules import dry, wrong_when_shown
+from winback.messages.shown_rules import FOOTER, dry, wrong_when_shown
 from winback.messages.templates import Compiled
 from winback.messages.word_rules import (
     layouts_of,
@@ -47,8 +48,11 @@ def lint(compiled: Compiled, *, positions: Sequence[Position], facts: Facts) -> 
             found += wrong_in_first_touch(compiled, texts)
         if position.is_goodbye:
             found += wrong_in_goodbye(texts)
-        if len(readable) == len(texts) + len(layouts):
+        if all(text in readable for text in (*texts, *layouts)):
             found += wrong_when_shown(compiled, texts, position, layouts=layouts, facts=facts)
+        elif all(text in readable for text in texts):
+            bare = _in_a_stand_in(compiled)
+            found += wrong_when_shown(bare, texts, position, layouts=(), facts=facts)
     return sorted(set(found))
 
 
@@ -73,6 +77,13 @@ def warnings(compiled: Compiled, *, positions: Sequence[Position], facts: Facts)
 
 def _nowhere(compiled: Compiled) -> Position:
     return Position(compiled.source.template, compiled.source.channel, may_have_voucher=True)
+
+
+def _in_a_stand_in(compiled: Compiled) -> Compiled:
+    """Give a template within a bare footer, for a layout whose syntax is wrong."""
+    footer = "{{ content }} " + " ".join(f"{{{{ {name} }}}}" for _, _, name in FOOTER)
+    source = compiled.source
+    return uncompiled(replace(source, layout=dict.fromkeys(source.layout, footer)))
 
 
 def _costly(text: str, shown_as: str) -> Iterator[Mistake]:

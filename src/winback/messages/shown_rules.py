@@ -26,11 +26,12 @@ from winback.messages.word_rules import FileText
 from winback.states import Channel
 
 _BUSINESS: Final = SAMPLE_SETTINGS.business
-_FOOTER: Final = (
+FOOTER: Final = (
     (_BUSINESS.postal_address, "no postal address", "business.postal_address"),
     ("/u/", "no way out", "links.unsubscribe"),
     ("/why/", "no link to say why", "links.why"),
 )
+"""What every mail shows (FACTS.md LAW-8): how it is known, what is missing else, its name."""
 _STAND_IN: Final = "unknown"
 _FILLED: Final = dict.fromkeys(("content", "subject", "preheader", "language"), "")
 """What a layout's own places hold while it is read alone."""
@@ -180,7 +181,7 @@ def _mail(compiled: Compiled, made: Rendered, layouts: Sequence[FileText]) -> It
     source = compiled.source
     around = layout_of(source, "mjml")
     by_text = around if source.twin is None else layout_of(source, "txt")
-    for wanted, what, name in _FOOTER:
+    for wanted, what, name in FOOTER:
         lacking: dict[str | None, list[str]] = {}
         for part, called, layout in (
             (made.html, "mail", around),
