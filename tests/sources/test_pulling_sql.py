@@ -95,8 +95,19 @@ def test_a_row_that_is_mended_leaves_the_rejected(shop: Shop, database: Path) ->
             "select id as external_id, email as mail from customer", "unknown column", id="unknown"
         ),
         pytest.param("select email from customer", "no column 'external_id'", id="missing"),
-        pytest.param("select * from nowhere", "refused the connection or the query", id="wrong"),
-        pytest.param("delete from customer", "refused the connection or the query", id="writing"),
+        pytest.param(
+            "select * from nowhere",
+            "query of customers was refused: there is no table 'nowhere'",
+            id="no table",
+        ),
+        pytest.param(
+            "select mail from customer",
+            "query of customers was refused: there is no column 'mail'",
+            id="no column",
+        ),
+        pytest.param("delete from customer", "refused: it wants to write", id="writing"),
+        pytest.param("selct 1", "refused: this database does not understand it", id="no SQL"),
+        pytest.param("select :day", "refused: only :since is filled in", id="parameter"),
     ],
 )
 def test_a_wrong_query_is_refused_whole(
@@ -111,6 +122,52 @@ def test_a_wrong_query_is_refused_whole(
     with sqlite3.connect(database) as connection:
         assert connection.execute("select count(*) from customer").fetchone() == (1,)
     connection.close()
+
+
+@pytest.mark.parametrize(
+    ("query", "sentence"),
+    [
+        ("select * from nowhere", "refused: there is no table 'nowhere'"),
+        ("select 1 as mail where nothing = 1", "refused: there is no column 'nothing'"),
+        ("selct 1", "refused: this database does not understand it"),
+        ("select 'Oakley'::int as external_id", r"refused: InvalidTextRepresentation;"),
+    ],
+)
+def test_postgresql_says_why_a_query_is_refused(
+    shop: Shop, postgres_url: str, query: str, sentence: str
+) -> None:
+    """The same reasons from another driver, and of a value in its words only the kind."""
+    shop.environ = {"SHOP_DATABASE_URL": postgres_url}
+    shop.configure(
+        shop={"kind": "sql", "url": "${SHOP_DATABASE_URL}", "purchases": {"query": query}}
+    )
+
+    with pytest.raises(SourceError, match=sentence) as refused:
+        shop.pull()
+
+    assert "query of purchases" in str(refused.value)
+    assert "Oakley" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("sqlite:///nowhere/hunter2.db", "there is no such file"),
+        ("postgresql://bob:hunter2@127.0.0.1:1/shop", "nothing answers there"),
+    ],
+)
+def test_no_connection_is_not_a_wrong_query(shop: Shop, url: str, sentence: str) -> None:
+    """Who reads the sentence knows whether to mend the address or the query."""
+    shop.environ = {"SHOP_DATABASE_URL": url}
+    shop.configure(
+        shop={"kind": "sql", "url": "${SHOP_DATABASE_URL}", "customers": {"query": CUSTOMERS}}
+    )
+
+    with pytest.raises(SourceError, match="no connection to the database for customers") as no:
+        shop.pull()
+
+    assert sentence in str(no.value)
+    assert "hunter2" not in str(no.value)
 
 
 def test_too_many_rows_are_refused(shop: Shop, database: Path) -> None:

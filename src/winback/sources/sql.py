@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -14,6 +14,7 @@ from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 from winback.errors import SourceError
 from winback.sources.config import CustomerColumns, PurchaseColumns, Sql
 from winback.sources.protocol import QUERY, BadRow, Mark, Part, Row, Slice
+from winback.sources.query_refusals import why_no_entry, why_refused
 from winback.sources.values import to_text
 
 _LONG_AGO: Final = datetime(1970, 1, 2, tzinfo=UTC)
@@ -39,7 +40,7 @@ class SqlSource:
         if mark is not None and mark.pulled_at is not None:
             overlap = self._how.overlap
             since = mark.pulled_at - timedelta(days=overlap.days + 31 * overlap.months)
-        with self.refusing(), self._connected() as connection:
+        with self._connected(part) as connection, self.refusing(part):
             statement = text(configured.query)
             if "since" in statement._bindparams:  # noqa: SLF001 - no public way to ask a text
                 statement = statement.bindparams(since=self._written(connection, since))
@@ -59,14 +60,23 @@ class SqlSource:
         return self._how.row_limit
 
     @contextmanager
-    def _connected(self) -> Iterator[Connection]:
-        engine = _engine(self._how.url.get_secret_value())
-        try:
-            with engine.connect() as connection:
+    def _connected(self, part: Part) -> Iterator[Connection]:
+        with ExitStack() as opened:
+            try:
+                engine = _engine(self._how.url.get_secret_value())
+                opened.callback(engine.dispose)
+                connection = opened.enter_context(engine.connect())
                 _read_only(connection, self._zone, minutes=self._how.timeout_minutes)
-                yield connection
-        finally:
-            engine.dispose()
+            except (NoSuchModuleError, ImportError):
+                raise SourceError(
+                    f"{self._name}: the driver of this database is not installed"
+                ) from None
+            except SQLAlchemyError as refused:
+                raise SourceError(
+                    f"{self._name}: no connection to the database for {part}: "
+                    f"{why_no_entry(refused)}; mend url in config/sources.yaml or the database"
+                ) from None
+            yield connection
 
     def _written(self, connection: Connection, since: datetime) -> datetime:
         """Give ``:since`` as the database compares it: PostgreSQL knows zones, others do not."""
@@ -75,20 +85,14 @@ class SqlSource:
         return since.astimezone(self._zone).replace(tzinfo=None)
 
     @contextmanager
-    def refusing(self) -> Iterator[None]:
-        """Turn what the database says into one sentence without values of rows."""
+    def refusing(self, part: Part) -> Iterator[None]:
+        """Turn what the database says of a query into one sentence without values of rows."""
         try:
             yield
-        except (NoSuchModuleError, ImportError):
-            raise SourceError(
-                f"{self._name}: the driver of this database is not installed"
-            ) from None
         except SQLAlchemyError as refused:
-            # Only the kind: the driver's own words may carry values of rows.
-            kind = type(getattr(refused, "orig", None) or refused).__name__
             raise SourceError(
-                f"{self._name}: the database refused the connection or the query ({kind}); "
-                "try the query by hand"
+                f"{self._name}: the query of {part} was refused: {why_refused(refused)}; "
+                "try it by hand"
             ) from None
 
 
@@ -128,7 +132,7 @@ class _Answer:
 
     def rows(self) -> Iterator[Row | BadRow]:
         """Give the rows as text, streaming."""
-        with self.source.refusing():
+        with self.source.refusing(self.part):
             for values in self.result:
                 self.count += 1
                 if self.count > self.source.row_limit:
