@@ -31,7 +31,7 @@ FOOTER: Final = (
     ("/u/", "no way out", "links.unsubscribe"),
     ("/why/", "no link to say why", "links.why"),
 )
-"""What every mail shows (FACTS.md LAW-8): how it is known, what is missing else, its name."""
+"""What every mail shows: how it is known, what is missing else, its name."""
 _STAND_IN: Final = "unknown"
 _FILLED: Final = dict.fromkeys(("content", "subject", "preheader", "language"), "")
 """What a layout's own places hold while it is read alone."""
