@@ -109,7 +109,7 @@ def uncompiled(source: Source) -> Compiled:
 
 def layout_of(source: Source, suffix: str) -> str | None:
     """Give the file of the layout that really stands around a part: ``mjml`` or ``txt``."""
-    if suffix == "mjml" and (source.suffix != "mjml" or "<mjml" in take_apart(source).body):
+    if suffix == "mjml" and (source.suffix != "mjml" or "<mjml" in source.text):
         return None
     return source.layout_files.get(suffix)
 

@@ -20,6 +20,7 @@ from winback.messages.word_rules import (
     layouts_of,
     texts_of,
     unknown,
+    unknown_in,
     wrong_in_first_touch,
     wrong_in_goodbye,
     wrong_words,
@@ -42,17 +43,21 @@ def lint(compiled: Compiled, *, positions: Sequence[Position], facts: Facts) -> 
     parts = take_apart(compiled.source)
     texts, layouts = texts_of(compiled, parts), layouts_of(compiled)
     readable = [text for text in (*texts, *layouts) if syntax_error(text.text) is None]
-    found = [*unknown(readable, facts), *wrong_words(compiled, texts, facts, parts=parts)]
+    found = [*unknown(readable, facts)]
+    names = unknown_in(readable, facts) if found else []
+    found += wrong_words(compiled, texts, facts, parts=parts)
     for position in positions or (_nowhere(compiled),):
         if position.is_first_touch:
             found += wrong_in_first_touch(compiled, texts)
         if position.is_goodbye:
             found += wrong_in_goodbye(texts)
         if all(text in readable for text in (*texts, *layouts)):
-            found += wrong_when_shown(compiled, texts, position, layouts=layouts, facts=facts)
+            found += wrong_when_shown(
+                compiled, texts, position, layouts=layouts, facts=facts, unknown=names
+            )
         elif all(text in readable for text in texts):
             bare = _in_a_stand_in(compiled)
-            found += wrong_when_shown(bare, texts, position, layouts=(), facts=facts)
+            found += wrong_when_shown(bare, texts, position, layouts=(), facts=facts, unknown=names)
     return sorted(set(found))
 
 

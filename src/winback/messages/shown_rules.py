@@ -21,7 +21,7 @@ from winback.messages.sample import (
     sample_voucher,
 )
 from winback.messages.templates import Compiled, Rendered
-from winback.messages.variables import names_used, unknown_paths
+from winback.messages.variables import names_used
 from winback.messages.word_rules import FileText
 from winback.states import Channel
 
@@ -44,11 +44,12 @@ def wrong_when_shown(
     *,
     layouts: Sequence[FileText],
     facts: Facts,
+    unknown: Sequence[tuple[str, ...]] = (),
 ) -> Iterator[Mistake]:
-    """Check what customers would read of a template at one place of its campaign."""
-    known = sample_context(facts.plain(), voucher=sample_voucher())
-    # Names that nobody knows are told by themselves; with words in their place the rest is seen.
-    unknown = [path for text in (*texts, *layouts) for path in unknown_paths(text.text, known)]
+    """Check what customers would read of a template at one place of its campaign.
+
+    Names of ``unknown`` are told by themselves; with words in their place the rest is seen.
+    """
     made: list[Rendered] = []
     for customer in (ADA, NAMELESS, AMERICAN):
         context = _filled(_context(compiled, position, facts=facts, customer=customer), unknown)

@@ -10,7 +10,7 @@ from winback.messages import prose
 from winback.messages.building import Parts, line_of_key
 from winback.messages.sample import sample_context, sample_voucher
 from winback.messages.templates import Compiled
-from winback.messages.variables import names_used, unknown_names
+from winback.messages.variables import names_used, unknown_names, unknown_paths
 from winback.states import Channel
 
 
@@ -52,6 +52,12 @@ def unknown(texts: Sequence[FileText], facts: Facts) -> Iterator[Mistake]:
     known = sample_context(facts.plain(), voucher=sample_voucher())
     for text in texts:
         yield from unknown_names(text.text, known, shown_as=text.shown_as, line=text.line)
+
+
+def unknown_in(texts: Sequence[FileText], facts: Facts) -> list[tuple[str, ...]]:
+    """Give the names that ``unknown`` tells of."""
+    known = sample_context(facts.plain(), voucher=sample_voucher())
+    return sorted({path for text in texts for path in unknown_paths(text.text, known)})
 
 
 def wrong_words(
