@@ -5,6 +5,7 @@ Parameters, run names, logs and artifacts carry stages, days, ids and counts, ne
 """
 
 import asyncio
+import gc
 import importlib
 import logging
 import os
@@ -55,6 +56,9 @@ logger = logging.getLogger(__name__)
 logging.getLogger("prefect").propagate = False
 # Prefect sends what is logged to its server: the net stands there too (FACTS.md SEC-22).
 redact_logs("prefect", "prefect.flow_runs", "prefect.task_runs")
+
+# As the command line does for itself: a day makes many short-lived objects and few cycles.
+gc.set_threshold(50_000, 10, 10)
 
 _ACCOUNT_DAYS = 7
 _ALERT_RESOURCE = {"prefect.resource.id": "winback.business"}
