@@ -135,6 +135,12 @@ def test_campaigns_stand_in_the_order_of_their_priority(tmp_path: Path) -> None:
         (edited("otherwise: email", "otherwise: letter"), 5, "cannot be 'letter'", "write email"),
         (edited("channel: sms", "channel: call"), 5, "cannot be 'email'", "write letter"),
         (edited("channel: sms", "channel: letter"), 5, "falls to nothing", "remove otherwise"),
+        (
+            GOOD + "answers:\n  service: {template: t, channel: call}\n",
+            9,
+            "no answer goes by call",
+            "hand over",
+        ),
         (edited("step: nudge", "step: gift"), 5, "stands here twice", "rename one"),
         (
             edited("step: nudge", "step: purchase") + "answers:\n  purchase: {template: t}\n",

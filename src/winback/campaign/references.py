@@ -38,6 +38,7 @@ def problems(written: Any) -> Iterator[Problem]:
     yield from _expiries(steps, _mapping(written, "offers"))
     for place, message in _messages(steps, answers):
         yield from _otherwise(place, message)
+    yield from _by_hand(answers)
     yield from _targets(written, steps, answers)
     yield from _lapse(written)
 
@@ -140,6 +141,18 @@ def _otherwise(place: Place, message: Mapping[Any, Any]) -> Iterator[Problem]:
     elif fits is not None and otherwise != fits:
         what = f"otherwise of {channel} cannot be {otherwise!r}"
         yield Problem(place, what, f"write {fits}, or remove it")
+
+
+def _by_hand(answers: Mapping[Any, Any]) -> Iterator[Problem]:
+    """Refuse answers that somebody would have to give by hand: ``then`` is what hands over."""
+    for name, answer in answers.items():
+        channel = answer.get("channel") if isinstance(answer, Mapping) else None
+        if channel in ("call", "letter"):
+            yield Problem(
+                ("answers", name, "channel"),
+                f"no answer goes by {channel}: nobody would be told to do it",
+                "write email or sms, and then: hand over where a person must act",
+            )
 
 
 def _targets(
