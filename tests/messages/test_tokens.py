@@ -2,6 +2,7 @@
 
 import string
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,6 +10,49 @@ from winback.messages.tokens import Purpose, link_id, make_token, read_token
 
 PURPOSES: tuple[Purpose, ...] = ("unsubscribe", "why", "voucher", "reply")
 ids = st.integers(min_value=0, max_value=2**63 - 1)
+
+SECRET = "a secret of forty characters, as in tests"
+IN_MAILS: dict[Purpose, tuple[str, str, str]] = {
+    "unsubscribe": (
+        "rkam4rr37hnl2stybjufbu2ooykfzhci7",
+        "ensheadgjjhxkiqxcbnpyivky7qa47ks75bcd15",
+        "hsdxu4u7j6u6mjw6bw3ufk7eopo5a5ym7fffffffffffffff",
+    ),
+    "why": (
+        "4mlcms5c2vtmwgpkbplygwgzyd6o6jvg7",
+        "rmfnesjlmawcl6fos2u7yxabr536jph375bcd15",
+        "ikclt4nadfexymvwrstf7brptu5rpgn67fffffffffffffff",
+    ),
+    "voucher": (
+        "5mtzewe6cecacsgtd3yzcziux3uhsdfw7",
+        "j6xtxmzvwuyv73fxkdf3pfewpjua52gr75bcd15",
+        "pyylgkrokl4srckjupnv6t4edsxsq2o77fffffffffffffff",
+    ),
+    "reply": (
+        "s6radhqzh3ze6bmg3tkf2nilz2spvpxs7",
+        "ulqstwfhalg3phyutj4vmwkq4shjj7bk75bcd15",
+        "lkefh7v7shdgq2ogesfa4ieku3wly7dg7fffffffffffffff",
+    ),
+}
+"""What stands in mails that left long ago."""
+
+
+@pytest.mark.parametrize("purpose", PURPOSES)
+def test_tokens_that_left_stay_valid(purpose: Purpose) -> None:
+    """FACTS.md SEC-10: tokens never expire, so however they are made, their value never changes."""
+    message_ids = (7, 123_456_789, 2**63 - 1)
+
+    made = [make_token(SECRET, purpose, message_id) for message_id in message_ids]
+    read = [read_token(SECRET, purpose, token) for token in IN_MAILS[purpose]]
+
+    assert tuple(made) == IN_MAILS[purpose]
+    assert tuple(read) == message_ids
+
+
+def test_short_links_that_left_stay_valid() -> None:
+    """A text that left leads to the row of its id: a second claim must find the same one."""
+    assert link_id(SECRET, 7, "shop") == "yepsy54jwbhr5ppr"
+    assert link_id(SECRET, 123_456_789, "voucher") == "vd3n5m6jac66mq5p"
 
 
 @given(ids, st.sampled_from(PURPOSES), st.sampled_from(PURPOSES))
