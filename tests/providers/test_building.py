@@ -91,7 +91,10 @@ def test_a_reserved_header_is_refused(name: str) -> None:
         pytest.param({"to_name": "Mary\nBcc: x@example.com"}, id="name"),
         pytest.param({"to_address": "a@example.com\nb@example.com"}, id="address"),
         pytest.param({"reply_to": "a@example.com\r\n"}, id="reply"),
+        pytest.param({"from_name": "Anna\0"}, id="sender"),
+        pytest.param({"from_address": "anna@example.com\n"}, id="sender's address"),
         pytest.param({"headers": {"X-Ours": "a\r\nBcc: b"}}, id="header"),
+        pytest.param({"headers": {"X-Ours:\rBcc": "b"}}, id="header's name"),
     ],
 )
 def test_a_line_break_cannot_add_a_recipient(changes: dict[str, Any]) -> None:

@@ -133,14 +133,13 @@ def _tracking() -> TrackingSettings:
 
 
 def _check(message: OutgoingEmail) -> None:
-    lines = [message.subject, message.to_name or "", message.to_address, message.from_name]
-    lines += [message.from_address, message.reply_to or ""]
-    if any(_breaks(line) for line in lines):
+    people = message.to_address, message.to_name, message.from_address, message.from_name
+    if _breaks("".join(filter(None, (message.subject, message.reply_to, *people)))):
         raise NotSendable("a line break in subject, name or address")  # FACTS.md SEC-7
     for name, value in message.headers.items():
         if name.lower() in RESERVED_HEADERS:
             raise NotSendable(f"the header {name} is reserved")
-        if _breaks(name) or _breaks(value):
+        if _breaks(name + value):
             raise NotSendable("a line break in a header")
     if not message.send_id:
         raise NotSendable("the send id is empty")
@@ -153,7 +152,7 @@ def _check(message: OutgoingEmail) -> None:
 
 
 def _breaks(line: str) -> bool:
-    return any(character in line for character in "\r\n\0")
+    return "\r" in line or "\n" in line or "\0" in line
 
 
 def write_mail(message: OutgoingEmail) -> bytes:
