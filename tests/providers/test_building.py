@@ -3,6 +3,17 @@
 from typing import Any
 
 import pytest
+from sendgrid.helpers.mail import (
+    Category,
+    Content,
+    CustomArg,
+    Email,
+    Header,
+    Mail,
+    Personalization,
+    ReplyTo,
+    To,
+)
 
 from tests.providers.examples import ACCOUNT, TOKEN, mail, text
 from winback.providers.outgoing import NotSendable
@@ -23,6 +34,36 @@ def test_a_mail_has_one_personalization_with_one_recipient_and_our_send_id() -> 
         }
     ]
     assert "custom_args" not in payload
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({}, id="all there is"),
+        pytest.param({"to_name": None}, id="no name"),
+        pytest.param({"reply_to": None}, id="no reply address"),
+        pytest.param({"headers": {}, "categories": ()}, id="no headers, no categories"),
+    ],
+)
+def test_a_mail_is_what_the_package_would_build(changes: dict[str, Any]) -> None:
+    """What we write in plainly, since it differs by mail, is what SendGrid's objects give."""
+    one = mail(**changes)
+    theirs = Mail(Email(one.from_address, one.from_name), subject=one.subject)
+    person = Personalization()
+    person.add_to(To(one.to_address, one.to_name))
+    person.add_custom_arg(CustomArg("wb_send_id", one.send_id))
+    theirs.add_personalization(person)
+    theirs.content = [Content("text/plain", one.text), Content("text/html", one.html)]
+    if one.reply_to:
+        theirs.reply_to = ReplyTo(one.reply_to)
+    for name, value in one.headers.items():
+        theirs.add_header(Header(name, value))
+    for category in reversed(one.categories):
+        theirs.add_category(Category(category))
+    payload = build_mail(one)
+    del payload["tracking_settings"]
+
+    assert payload == theirs.get()
 
 
 def test_a_mail_names_the_person_nowhere_but_as_recipient() -> None:

@@ -1,4 +1,4 @@
-"""Mails through SendGrid: its package builds the request, our transport posts it.
+"""Mails through SendGrid: its package builds what mails share, our transport posts them.
 
 In order: the tables, ``build_mail`` (pure), the sender. What SendGrid posts to us is read in
 ``sendgrid_events`` and ``sendgrid_replies``.
@@ -15,14 +15,10 @@ import sendgrid
 from sendgrid.helpers.mail import (
     Category,
     ClickTracking,
-    Content,
-    CustomArg,
     Email,
     Mail,
     OpenTracking,
-    Personalization,
     SubscriptionTracking,
-    To,
     TrackingSettings,
 )
 
@@ -84,19 +80,22 @@ def build_mail(message: OutgoingEmail) -> dict[str, Any]:
     the top-level ``custom_args`` as a string. No ``bypass_*`` flag is ever set (FACTS.md SG-9).
     """
     _check(message)
-    person = Personalization()
-    person.add_to(_named(To(), message.to_address, message.to_name))
-    person.add_custom_arg(CustomArg("wb_send_id", message.send_id))
-    # Text before HTML: SendGrid refuses the other order.
-    contents = (Content("text/plain", message.text), Content("text/html", message.html))
+    to = {"email": message.to_address}
+    if message.to_name:
+        to["name"] = message.to_name
+    # Written in plainly: with the package's own objects a mail takes four times as long.
     payload = {
         **_frame(message.from_address, message.from_name, message.categories),
         "subject": message.subject,
-        "personalizations": [person.get()],
-        "content": [content.get() for content in contents],
+        "personalizations": [{"to": [to], "custom_args": {"wb_send_id": message.send_id}}],
+        # Text before HTML: SendGrid refuses the other order.
+        "content": [
+            {"type": "text/plain", "value": message.text},
+            {"type": "text/html", "value": message.html},
+        ],
     }
     if message.reply_to:
-        payload["reply_to"] = _named(Email(), message.reply_to).get()
+        payload["reply_to"] = {"email": message.reply_to}
     if message.headers:
         payload["headers"] = dict(message.headers)
     return payload
@@ -106,21 +105,15 @@ def build_mail(message: OutgoingEmail) -> dict[str, Any]:
 def _frame(address: str, name: str, categories: tuple[str, ...]) -> dict[str, Any]:
     """Build what all mails of a step share; only read, never changed."""
     mail = Mail()
-    mail.from_email = _named(Email(), address, name)
+    # Filled in as it is: the package would look for a name in the address.
+    mail.from_email = sender = Email()
+    sender.email, sender.name = address, name or None
     # The package puts each new category in front.
     for category in reversed(categories):
         mail.add_category(Category(category))
     mail.tracking_settings = _tracking()
     frame: dict[str, Any] = mail.get()
     return frame
-
-
-def _named(place: Email, address: str, name: str | None = None) -> Email:
-    """Fill in an address as it is: the package would look for a name in it, and take long."""
-    place.email = address
-    if name:
-        place.name = name
-    return place
 
 
 def _tracking() -> TrackingSettings:
