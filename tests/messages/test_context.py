@@ -1,13 +1,15 @@
 """What templates see is plain, clean and JSON."""
 
 import json
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from winback.messages.context import clean_name, clean_product, last_day
+from winback.messages.context import VoucherView, clean_name, clean_product, in_order, last_day
 from winback.messages.sample import ADA, NAMELESS, sample_context, sample_voucher
 from winback.messages.words import reader_locale
 
@@ -19,6 +21,31 @@ def test_a_context_survives_json() -> None:
     context = sample_context(plain(), voucher=sample_voucher())
 
     assert json.loads(json.dumps(context)) == context
+
+
+def _keys(values: Mapping[str, Any], path: str = "") -> Iterator[str]:
+    for key, value in values.items():
+        yield f"{path}.{key}"
+        if isinstance(value, dict):
+            yield from _keys(value, f"{path}.{key}")
+
+
+@pytest.mark.parametrize("is_short", [True, False])
+@pytest.mark.parametrize("voucher", [sample_voucher(), None])
+def test_a_context_is_built_in_order(voucher: VoucherView | None, *, is_short: bool) -> None:
+    """Fresh it is rendered as it is, read back it is put in order first: the same either way."""
+    facts = in_order(plain())
+
+    context = sample_context(facts, voucher=voucher, is_short=is_short, reason="price")
+
+    assert list(_keys(context)) == list(_keys(in_order(context)))
+
+
+def test_keys_are_put_in_order_at_every_depth() -> None:
+    """JSONB gives them back in an order of its own, shorter ones first."""
+    ordered = in_order({"b": {"z": {"y": 1, "xx": 2}, "aa": 3}, "aa": [{"d": 1, "c": 2}]})
+
+    assert list(_keys(ordered)) == [".aa", ".b", ".b.aa", ".b.z", ".b.z.xx", ".b.z.y"]
 
 
 def test_what_is_unknown_is_there_as_none() -> None:

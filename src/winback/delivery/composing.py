@@ -181,7 +181,7 @@ def _voucher_view(
 def write(run: Run, claimed: Claimed) -> Words:
     """Render a claimed message into what its provider takes; raises TemplateError."""
     settings = run.business.settings
-    rendered = render(claimed.published, claimed.context)
+    rendered = render(claimed.published, claimed.context, is_in_order=True)
     if claimed.channel is Channel.SMS:
         segments = count_segments(rendered.text).segments
         service = settings.sender.sms

@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 from winback.business import Business
 from winback.campaign.schema import Campaign
 from winback.clock import local_date
+from winback.messages.context import in_order
 from winback.settings import Cap
 from winback.states import Channel, Mode
 
@@ -48,8 +49,8 @@ class Run:
 
     @cached_property
     def facts(self) -> Mapping[str, Any]:
-        """The business's facts, as templates see them."""
-        return self.business.facts.plain()
+        """The business's facts, as templates see them, in order."""
+        return in_order(self.business.facts.plain())
 
     @property
     def currency(self) -> str:

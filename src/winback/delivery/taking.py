@@ -175,9 +175,9 @@ def _claimed(
     )
     # Whose word allows it, by which rules: the burden of proof is the sender's (FACTS.md LAW-1).
     context["basis"] = {
-        "kind": "express",
         "consent_id": asked.consent_id,
         "country": view.country or run.business.settings.business.country,
+        "kind": "express",
         "policy": _POLICY,
     }
     return Claimed(

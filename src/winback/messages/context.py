@@ -61,18 +61,30 @@ def build_context(
     """Give all that a template is told, as plain JSON: dates as ISO text, amounts as text.
 
     ``facts`` is ``Facts.plain()``, ``today`` the business's local date of the claim. Keys are
-    always there; what is unknown is None, so that ``{% if voucher %}`` can ask.
+    always there; what is unknown is None, so that ``{% if voucher %}`` can ask. They are in order,
+    where those of ``facts`` are.
     """
     return {
-        "customer": _customer(customer, today),
         "business": _business(settings),
+        "campaign": campaign,
+        "customer": _customer(customer, today),
         "facts": dict(facts),
-        "voucher": None if voucher is None else _voucher(voucher, links),
         "links": dict(links),
         "reason": reason,
-        "campaign": campaign,
         "step": step,
         "today": today.isoformat(),
+        "voucher": None if voucher is None else _voucher(voucher, links),
+    }
+
+
+def in_order(values: Mapping[str, Any]) -> Context:
+    """Give a context with the keys of all that it holds in order.
+
+    JSONB gives keys back in an order of its own: a loop over them must not depend on it.
+    """
+    return {
+        key: in_order(value) if type(value := values[key]) is dict else value
+        for key in sorted(values)
     }
 
 
@@ -96,15 +108,15 @@ def _customer(customer: CustomerView, today: date) -> Context:
     given_name = clean_name(customer.given_name)
     bought_on = customer.last_purchased_on
     return {
-        "given_name": given_name,
-        "family_name": clean_name(customer.family_name),
-        "greeting_name": given_name,
         "country": customer.country or "",
-        "locale": customer.locale or "",
-        "last_purchased_on": bought_on.isoformat() if bought_on else None,
         "days_since_last_purchase": (today - bought_on).days if bought_on else None,
-        "purchases": customer.purchases,
+        "family_name": clean_name(customer.family_name),
+        "given_name": given_name,
+        "greeting_name": given_name,
         "last_product": clean_product(customer.last_product),
+        "last_purchased_on": bought_on.isoformat() if bought_on else None,
+        "locale": customer.locale or "",
+        "purchases": customer.purchases,
     }
 
 
@@ -117,22 +129,22 @@ def clean_product(product: str | None) -> str | None:
 def _business(settings: Settings) -> Context:
     business, sender = settings.business, settings.sender.email
     return {
-        "name": business.name,
-        "postal_address": business.postal_address,
-        "website": business.website,
-        "support_email": business.support_email or sender.address,
         "country": business.country,
         "currency": business.currency,
+        "name": business.name,
+        "postal_address": business.postal_address,
         "sender_name": sender.name,
         "signature": _FROM.split(sender.name, maxsplit=1)[0].strip() or sender.name,
+        "support_email": business.support_email or sender.address,
+        "website": business.website,
     }
 
 
 def _voucher(voucher: VoucherView, links: Links) -> Context:
     return {
         "code": voucher.code,
-        "says": voucher.says,
         "expires_on": voucher.expires_on.isoformat(),
         "minimum_spend": None if voucher.minimum_spend is None else str(voucher.minimum_spend),
+        "says": voucher.says,
         "url": links["voucher"],
     }

@@ -11,7 +11,7 @@ Links = dict[str, str | dict[str, str] | None]
 """What templates see as ``links``."""
 
 SHORTENED: Final = ("shop", "voucher", "why", "unsubscribe")
-_REASONS: Final = {reason.value: urlencode({"reason": reason.value}) for reason in Reason}
+_REASONS: Final = {reason.value: urlencode({"reason": reason.value}) for reason in sorted(Reason)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +31,12 @@ def build_links(secret: str, base_url: str, *, message_id: int, website: str | N
     """
     why = f"{base_url}/why/{make_token(secret, 'why', message_id)}"
     return {
-        "unsubscribe": f"{base_url}/u/{make_token(secret, 'unsubscribe', message_id)}",
-        "why": why,
         "reasons": {reason: f"{why}?{query}" for reason, query in _REASONS.items()},
-        "voucher": f"{base_url}/v/{make_token(secret, 'voucher', message_id)}",
-        "shop": website,
         "referral": website,
+        "shop": website,
+        "unsubscribe": f"{base_url}/u/{make_token(secret, 'unsubscribe', message_id)}",
+        "voucher": f"{base_url}/v/{make_token(secret, 'voucher', message_id)}",
+        "why": why,
     }
 
 

@@ -9,6 +9,7 @@ from jinja2 import TemplateSyntaxError, UndefinedError
 from jinja2.exceptions import SecurityError
 
 from winback.errors import TemplateError
+from winback.messages.context import in_order
 from winback.messages.headers import one_line
 from winback.messages.language import ready
 from winback.messages.segments import plain_punctuation
@@ -22,13 +23,16 @@ MAX_TEXT: Final = 1_600
 _WRONG_VALUES: Final = (ArithmeticError, AssertionError, LookupError, TypeError, ValueError)
 
 
-def render(published: PublishedTemplate, context: Mapping[str, Any]) -> Rendered:
+def render(
+    published: PublishedTemplate, context: Mapping[str, Any], *, is_in_order: bool = False
+) -> Rendered:
     """Render one message; the same version and context always give the same bytes.
 
-    ``context`` is what ``build_context`` gave, fresh or read back from the message's row. Raises
-    TemplateError, which names template and variable but no value of the customer.
+    ``context`` is what ``build_context`` gave, fresh or read back from the message's row; who has
+    just built it of facts in order says so. Raises TemplateError, which names template and
+    variable but no value of the customer.
     """
-    running = _in_order(context)
+    running = dict(context) if is_in_order else in_order(context)
     running[LANGUAGE] = reader_locale(context, published.language)
     name = f"{published.campaign}/{published.template}"
     if published.channel is not Channel.EMAIL:
@@ -47,14 +51,6 @@ def tidy(text: str) -> str:
     while "\n\n\n" in text:
         text = text.replace("\n\n\n", "\n\n")
     return text.strip() + "\n"
-
-
-def _in_order(values: Mapping[str, Any]) -> dict[str, Any]:
-    # JSONB gives keys back in an order of its own: a loop over them must not depend on it.
-    return {
-        key: _in_order(value) if type(value := values[key]) is dict else value
-        for key in sorted(values)
-    }
 
 
 def _text(published: PublishedTemplate, running: Mapping[str, Any], name: str) -> str:
@@ -82,7 +78,7 @@ def first_failure(text: str, context: Mapping[str, Any], language: str) -> tuple
 
     ``text`` is as its author wrote it; what is compiled from it has other lines.
     """
-    running = {**_in_order(context), LANGUAGE: reader_locale(context, language)}
+    running = {**in_order(context), LANGUAGE: reader_locale(context, language)}
     try:
         _gathered(ready(text, autoescape=False), running)
     except (TemplateError, jinja2.TemplateError, *_WRONG_VALUES) as wrong:
