@@ -141,13 +141,13 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """Give an entry of plain data, or a loop's own word; all else is undefined."""
+        # Plain data first: this runs for every value of every message.
+        if type(obj) is dict and attribute in obj:
+            return obj[attribute]
         return self.getitem(obj, attribute)
 
     def getitem(self, obj: Any, argument: Any) -> Any:
         """Give an entry of plain data, or a loop's own word; all else is undefined."""
-        # Plain data first: this runs for every value of every message.
-        if type(obj) is dict and argument in obj:
-            return obj[argument]
         if isinstance(obj, LoopContext):
             if argument in _LOOP_WORDS:
                 return getattr(obj, argument)
