@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from datetime import date, datetime
+from typing import Final, NamedTuple
 
-from sqlalchemy import Row, and_, bindparam, or_, select
+from sqlalchemy import and_, bindparam, or_, select
 from sqlalchemy.orm import Session
 
 from winback.campaign.schema import PURCHASE, Answer, Campaign, Step
@@ -19,18 +20,38 @@ from winback.delivery.run import Run
 from winback.delivery.whereabouts import country_of
 from winback.delivery.windows import Opening, tomorrow_start
 from winback.enrollment.conditions import Holds, campaigns_of, conditions_of
-from winback.states import Channel, VoucherState
+from winback.states import Channel, EnrollmentState, VoucherState
 from winback.vouchers.reserving import NotExported, RunOut, UsedUp
 
 Unavailable = NotExported | RunOut | UsedUp
 """Why there is no code."""
 
 
+class Queued(NamedTuple):
+    """One queued message as the claim reads it: plain, since it is asked for some forty times."""
+
+    id: int
+    enrollment_id: int
+    customer_id: int
+    step: str
+    is_answer: bool
+    channel: Channel
+    voucher_id: int | None
+    drop_at: datetime
+    reason: str
+    campaign: str
+    campaign_version_id: int
+    lapsed_on: date
+    enrollment_state: EnrollmentState
+    value: str | None
+    enrollment_reason: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """One queued message, what the gate said, and by what it would go."""
 
-    row: Row[Any]
+    row: Queued
     campaign: Campaign
     message: Step | Answer
     verdict: Verdict
@@ -54,7 +75,7 @@ class Today:
 def ask_all(
     session: Session,
     run: Run,
-    rows: Sequence[Row[Any]],
+    rows: Sequence[Queued],
     *,
     sight: Sight,
     today: Today,
@@ -100,7 +121,7 @@ def ask_all(
     return asked
 
 
-def see_people(session: Session, run: Run, rows: Sequence[Row[Any]]) -> Sight:
+def see_people(session: Session, run: Run, rows: Sequence[Queued]) -> Sight:
     """Look at the people of these messages, with the traffic of the week."""
     sight = look(session, {row.customer_id for row in rows}, now=run.now)
     look_at_traffic(session, sight, now=run.now)
@@ -130,7 +151,7 @@ _PAUSES: Final = select(ChannelPause.channel, ChannelPause.try_again_at, Channel
 
 def _input(
     run: Run,
-    row: Row[Any],
+    row: Queued,
     campaign: Campaign,
     *,
     sight: Sight,
@@ -165,7 +186,7 @@ def _input(
 
 
 def _holds(
-    run: Run, row: Row[Any], point: Point | None, *, sight: Sight, today: Today
+    run: Run, row: Queued, point: Point | None, *, sight: Sight, today: Today
 ) -> Iterator[Hold]:
     channel: Channel = row.channel
     yield from today.holds[channel]
@@ -191,13 +212,13 @@ def _reminds(message: Step | Answer) -> bool:
     return isinstance(message, Step) and message.before_expiry is not None
 
 
-def _has_lost_condition(row: Row[Any], message: Step | Answer, holds: Holds) -> bool:
+def _has_lost_condition(row: Queued, message: Step | Answer, holds: Holds) -> bool:
     if not isinstance(message, Step) or message.only_if is None:
         return False
     return not holds(row, message.only_if)
 
 
-def _lost_vouchers(session: Session, run: Run, rows: Sequence[Row[Any]]) -> set[int | None]:
+def _lost_vouchers(session: Session, run: Run, rows: Sequence[Queued]) -> set[int | None]:
     """Give the vouchers that nothing may carry any more; a message without one lost it too."""
     ids = {row.voucher_id for row in rows if row.voucher_id is not None}
     if not ids:

@@ -10,15 +10,23 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import Row, bindparam, select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
 from winback.database.among import among, aside
 from winback.database.history import record_decisions
 from winback.database.tables import Enrollment, Message, table_of
-from winback.delivery.asking import Asked, Today, Unavailable, ask_all, see_people, see_today
+from winback.delivery.asking import (
+    Asked,
+    Queued,
+    Today,
+    Unavailable,
+    ask_all,
+    see_people,
+    see_today,
+)
 from winback.delivery.budget import SPENT, budget_of
 from winback.delivery.composing import Claimed
 from winback.delivery.daily import count_claims, left_today
@@ -103,7 +111,7 @@ def claim(
 def _take_or_leave(
     session: Session,
     run: Run,
-    rows: Sequence[Row[Any]],
+    rows: Sequence[Queued],
     *,
     today: Today,
     worker_id: int,
@@ -142,8 +150,9 @@ def _take_or_leave(
     done.skipped += len(never)
 
 
-def _queued(session: Session, run: Run, ids: Sequence[int]) -> Sequence[Row[Any]]:
-    return session.connection().execute(_QUEUED, {"ids": ids, "now": run.now}).all()
+def _queued(session: Session, run: Run, ids: Sequence[int]) -> Sequence[Queued]:
+    rows = session.connection().execute(_QUEUED, {"ids": ids, "now": run.now})
+    return [Queued._make(row) for row in rows]
 
 
 _QUEUED: Final = (
@@ -176,7 +185,7 @@ _QUEUED: Final = (
 
 
 def _reserve(
-    session: Session, run: Run, rows: Sequence[Row[Any]]
+    session: Session, run: Run, rows: Sequence[Queued]
 ) -> tuple[bool, dict[int, Unavailable]]:
     """Reserve the code of each answer that offers one; says whether any, and who gets none.
 
@@ -230,7 +239,7 @@ def _postpone(session: Session, run: Run, late: Sequence[tuple[Asked, Postpone]]
     _tell(session, run, [(one.row, verdict.why) for one, verdict in late])
 
 
-def _note_paused(session: Session, run: Run, rows: Sequence[Row[Any]], pauses: Pauses) -> None:
+def _note_paused(session: Session, run: Run, rows: Sequence[Queued], pauses: Pauses) -> None:
     """Say why they wait of those that stand still; they stay due, for the moment it goes on."""
     waiting = [
         (row, f"paused: {why}")
@@ -243,7 +252,7 @@ def _note_paused(session: Session, run: Run, rows: Sequence[Row[Any]], pauses: P
         _tell(session, run, waiting)
 
 
-def _tell(session: Session, run: Run, waiting: Sequence[tuple[Row[Any], str]]) -> None:
+def _tell(session: Session, run: Run, waiting: Sequence[tuple[Queued, str]]) -> None:
     record_decisions(
         session,
         [

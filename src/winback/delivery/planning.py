@@ -150,7 +150,7 @@ def channels_for(
 
 
 def channel_input(
-    run: Run, row: Row[Any], channel: Channel, *, drop_at: datetime, sight: Sight
+    run: Run, row: Any, channel: Channel, *, drop_at: datetime, sight: Sight
 ) -> GateInput:
     """Give what the gate asks about a person and a channel, as far as planning knows it.
 

@@ -3,15 +3,14 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
 from winback.database.history import record_moves
 from winback.database.many import insert_rows, update_rows
 from winback.database.tables import Link, Message, table_of
-from winback.delivery.asking import Asked
+from winback.delivery.asking import Asked, Queued
 from winback.delivery.budget import Budget
 from winback.delivery.composing import (
     Carried,
@@ -101,7 +100,7 @@ def take(
             run,
             one,
             view=views[one.asked.row.customer_id],
-            carried=vouchers.get(one.asked.row.voucher_id),
+            carried=vouchers.get(one.asked.row.voucher_id or 0),
             links=_links(run, one.asked.row, links),
         )
         for one in ready
@@ -136,18 +135,19 @@ def _within(
 def _issued(session: Session, run: Run, ready: Sequence[Ready]) -> dict[int, Carried]:
     """Issue what these messages carry, and read it; a repeated voucher keeps its expiry."""
     own = {
-        one.asked.row.id: (one.asked.row.voucher_id, one.asked.campaign.offers[offer].valid_for)
+        one.asked.row.id: (voucher_id, one.asked.campaign.offers[offer].valid_for)
         for one in ready
         if (offer := one.asked.message.offer) is not None
+        and (voucher_id := one.asked.row.voucher_id) is not None
     }
     if own:
         issue_many(session, own, now=run.now, zone=run.zone)
-    ids = {one.asked.row.voucher_id for one in ready} - {None}
+    ids = {id_ for one in ready if (id_ := one.asked.row.voucher_id) is not None}
     found = vouchers_by_id(session, list(ids)) if ids else {}
     return {id_: carried for id_, carried in found.items() if carried.expires_at > run.now}
 
 
-def _links(run: Run, row: Row[Any], short: list[ShortLink]) -> Links:
+def _links(run: Run, row: Queued, short: list[ShortLink]) -> Links:
     links = links_of(run, row.id)
     if row.channel is not Channel.SMS:
         return links

@@ -5,7 +5,6 @@ from datetime import date, datetime
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
 from winback.campaign.conditions import compile_condition
@@ -13,7 +12,7 @@ from winback.campaign.schema import Campaign
 from winback.campaign.versions import campaign_of_version
 from winback.enrollment.facts import condition_facts
 
-Holds = Callable[[Row[Any], str], bool]
+Holds = Callable[[Any, str], bool]
 """Whether a condition holds for an enrollment (customer_id, value, enrollment_reason)."""
 
 
@@ -53,11 +52,11 @@ def campaigns_of(
     return run.campaigns
 
 
-def conditions_of(session: Session, run: Standpoint, rows: Sequence[Row[Any]]) -> Holds:
+def conditions_of(session: Session, run: Standpoint, rows: Sequence[Any]) -> Holds:
     """Give what answers conditions for these enrollments."""
     known: dict[frozenset[str], Mapping[int, Mapping[str, object]]] = {frozenset(): {}}
 
-    def holds(row: Row[Any], text: str) -> bool:
+    def holds(row: Any, text: str) -> bool:
         condition = compile_condition(text)
         own = {"value": row.value, "reason": row.enrollment_reason or ""}
         others = frozenset(condition.fields - own.keys())
