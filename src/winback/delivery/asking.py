@@ -1,7 +1,7 @@
 """Ask the gate about queued messages: gathers in bulk what it wants to know of each."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Final, NamedTuple
 
@@ -163,26 +163,25 @@ def _input(
     """Put together what the gate asks; ``waits`` is for a code that is not exported yet."""
     channel: Channel = row.channel
     point = sight.point(row.customer_id, channel)
-    basic = channel_input(run, row, channel, drop_at=row.drop_at, sight=sight)
-    is_thanks = row.is_answer and row.step == PURCHASE
-    holders = sight.holders.get((campaign.campaign, channel, point.address), []) if point else []
-    holds = tuple(_holds(run, row, point, sight=sight, today=today))
-    return replace(
-        basic,
-        is_answer=row.is_answer,
+    known = channel_input(run, row, channel, drop_at=row.drop_at, sight=sight)
+    known.is_answer = row.is_answer
+    if row.is_answer and row.step == PURCHASE:
         # The purchase that an answer thanks for does not refuse it.
-        has_purchased_since=basic.has_purchased_since and not is_thanks,
+        known.has_purchased_since = False
+    known.waited_for = row.reason
+    known.has_lost_voucher = has_lost_voucher
+    known.has_lost_condition = has_lost_condition
+    known.keeps_hours = keeps_hours(run, channel)
+    if point is not None:
+        holders = sight.holders.get((campaign.campaign, channel, point.address), ())
         # The older of two enrollments goes on; the younger one leaves the address alone.
-        shares_address=any(other < row.enrollment_id for other in holders),
-        waited_for=row.reason,
-        keeps_hours=keeps_hours(run, channel),
-        opening=opening_for(run, sight.persons[row.customer_id], channel, point)
-        if point is not None and keeps_hours(run, channel)
-        else None,
-        has_lost_voucher=has_lost_voucher,
-        has_lost_condition=has_lost_condition,
-        holds=(*holds, _not_exported(run)) if waits else holds,
-    )
+        known.shares_address = any(other < row.enrollment_id for other in holders)
+        if known.keeps_hours:
+            known.opening = opening_for(run, sight.persons[row.customer_id], channel, point)
+    known.holds = tuple(_holds(run, row, point, sight=sight, today=today))
+    if waits:
+        known.holds += (_not_exported(run),)
+    return known
 
 
 def _holds(

@@ -26,9 +26,12 @@ class Hold:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class GateInput:
-    """All that the gate asks; a caller that does not know a thing yet leaves its default."""
+    """All that the gate asks, filled in by its caller.
+
+    What the caller does not know yet keeps its default.
+    """
 
     channel: Channel
     now: datetime

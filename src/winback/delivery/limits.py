@@ -4,7 +4,7 @@ Caps count what is sent, on its way or in doubt, over all campaigns, answers inc
 DS-16, LAW-23c); else a crash would let a cap be beaten.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
@@ -17,18 +17,21 @@ _DAY: Final = timedelta(days=1)
 _WEEK: Final = timedelta(days=7)
 
 
-def cap_opens_at(sent_at: Iterable[datetime], cap: Cap, now: datetime) -> datetime | None:
+def cap_opens_at(sent_at: Collection[datetime], cap: Cap, now: datetime) -> datetime | None:
     """Give the instant at which a rolling cap lets the next message through; None: at once.
 
     ``sent_at`` are the claims of the last seven days, in any order. A cap of zero never opens;
     it then asks to look again in a week.
     """
-    newest_first = sorted(sent_at, reverse=True)
-    opens = [
-        _opens(newest_first, most, span, now)
+    reached = [
+        (most, span)
         for most, span in ((cap.per_day, _DAY), (cap.per_week, _WEEK))
-        if most is not None
+        if most is not None and most <= len(sent_at)
     ]
+    if not reached:
+        return None
+    newest_first = sorted(sent_at, reverse=True)
+    opens = [_opens(newest_first, most, span, now) for most, span in reached]
     return max((at for at in opens if at is not None), default=None)
 
 
