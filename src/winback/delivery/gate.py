@@ -5,6 +5,7 @@ that what is shown is what happens. What is never allowed is asked first, then w
 wait; the first reason found is the one that is told.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -105,47 +106,51 @@ def decide(asked: GateInput) -> Verdict:
 
 
 def _never(asked: GateInput) -> Never | None:
-    return _never_for_person(asked) or _never_on_channel(asked)
+    why = next(_against_person(asked), None)
+    if why is not None:
+        return Never(why)
+    of_channel = _against_channel if asked.channel in WRITTEN_TO else _against_call
+    why = next(of_channel(asked), None)
+    return Never(why, is_of_channel=True) if why is not None else None
 
 
-def _never_for_person(asked: GateInput) -> Never | None:
+def _against_person(asked: GateInput) -> Iterator[str]:
     state = asked.enrollment_state
-    said_no = asked.is_suppressed or state is EnrollmentState.SUPPRESSED
-    is_over = not asked.is_answer and state is not EnrollmentState.ACTIVE
-    waited = f": {asked.waited_for}" if asked.waited_for else ""
-    reasons = (
-        (said_no, "the customer said no"),
-        (is_over, f"the enrollment is {state.value.replace('_', ' ')}"),
-        (asked.has_purchased_since, "the customer has purchased since"),
-        (asked.now >= asked.drop_at, f"stale, it could not leave in time{waited}"),
-        (asked.has_lost_voucher, "its voucher is expired or used"),
-        (asked.has_lost_condition, "its only_if no longer holds"),
-    )
-    return next((Never(why) for is_so, why in reasons if is_so), None)
+    if asked.is_suppressed or state is EnrollmentState.SUPPRESSED:
+        yield "the customer said no"
+    if not asked.is_answer and state is not EnrollmentState.ACTIVE:
+        yield f"the enrollment is {state.value.replace('_', ' ')}"
+    if asked.has_purchased_since:
+        yield "the customer has purchased since"
+    if asked.now >= asked.drop_at:
+        waited = f": {asked.waited_for}" if asked.waited_for else ""
+        yield f"stale, it could not leave in time{waited}"
+    if asked.has_lost_voucher:
+        yield "its voucher is expired or used"
+    if asked.has_lost_condition:
+        yield "its only_if no longer holds"
 
 
-def _never_on_channel(asked: GateInput) -> Never | None:
-    channel = asked.channel.value
-    if asked.channel not in WRITTEN_TO:
-        return _never_by_hand(asked)
-    reasons = (
-        (not asked.is_offered, f"no {channel} is sent by this business"),
-        (asked.is_channel_suppressed, f"suppressed for {channel}"),
-        (not asked.has_address, f"no address to reach by {channel}"),
-        (not asked.has_consent, f"no consent for {channel}"),
-        (asked.shares_address, "the address belongs to another open enrollment"),
-        (asked.keeps_hours and asked.opening is None, "no hour is decent in every zone"),
-    )
-    return next((Never(why, is_of_channel=True) for is_so, why in reasons if is_so), None)
+def _against_channel(asked: GateInput) -> Iterator[str]:
+    if not asked.is_offered:
+        yield f"no {asked.channel} is sent by this business"
+    if asked.is_channel_suppressed:
+        yield f"suppressed for {asked.channel}"
+    if not asked.has_address:
+        yield f"no address to reach by {asked.channel}"
+    if not asked.has_consent:
+        yield f"no consent for {asked.channel}"
+    if asked.shares_address:
+        yield "the address belongs to another open enrollment"
+    if asked.keeps_hours and asked.opening is None:
+        yield "no hour is decent in every zone"
 
 
-def _never_by_hand(asked: GateInput) -> Never | None:
+def _against_call(asked: GateInput) -> Iterator[str]:
     """Refuse the associate who would call or write: a no stands, and a call needs a number."""
-    channel = asked.channel.value
-    is_mute = asked.channel is Channel.CALL and not asked.has_address
-    reasons = (
-        (not asked.has_consent, f"no {channel} is wanted any more"),
-        (asked.is_channel_suppressed, f"suppressed for {channel}"),
-        (is_mute, "no number to call"),
-    )
-    return next((Never(why, is_of_channel=True) for is_so, why in reasons if is_so), None)
+    if not asked.has_consent:
+        yield f"no {asked.channel} is wanted any more"
+    if asked.is_channel_suppressed:
+        yield f"suppressed for {asked.channel}"
+    if asked.channel is Channel.CALL and not asked.has_address:
+        yield "no number to call"
