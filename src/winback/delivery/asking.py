@@ -195,9 +195,9 @@ def _holds(
         why = today.countries.get(country_of(point.address) or "")
         if why is not None:
             yield Hold(tomorrow_start(run.now, run.zone), f"its country is paused: {why}")
-    to_address = sight.sent_to(point) if point is not None else []
+    cap, to_address = run.cap(channel), sight.sent_to(point) if point is not None else []
     for sent in (sight.sent(row.customer_id, channel), to_address):
-        until = cap_opens_at(sent, run.cap(channel), run.now)
+        until = cap_opens_at(sent, cap, run.now)
         if until is not None:
             yield Hold(until, f"the cap of {channel} is reached")
 

@@ -123,7 +123,9 @@ def _customer(customer: CustomerView, today: date) -> Context:
 def clean_product(product: str | None) -> str | None:
     """Give a product's name on one line, None when there is none."""
     kept = " ".join((product or "").split())[:120]
-    return "".join(c for c in kept if c.isprintable()) or None
+    if not kept.isprintable():
+        kept = "".join(c for c in kept if c.isprintable())
+    return kept or None
 
 
 def _business(settings: Settings) -> Context:

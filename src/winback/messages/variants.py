@@ -14,6 +14,8 @@ def variant_for(
     """
     if not variants:
         raise ValueError(f"template {template!r} has no variant")
+    if len(variants) == 1:
+        return variants[0]
     ordered = sorted(variants)
     drawn = hashlib.sha256(f"{salt}:variant:{campaign}:{template}:{enrollment_id}".encode())
     return ordered[int.from_bytes(drawn.digest()[:8]) % len(ordered)]
