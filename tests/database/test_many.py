@@ -13,13 +13,14 @@ from winback.database.many import insert_rows, update_rows
 from winback.database.tables import (
     CampaignVersion,
     Customer,
+    Installation,
     Move,
     Pause,
     Purchase,
     SourceCustomer,
     table_of,
 )
-from winback.states import PurchaseKind
+from winback.states import Mode, PurchaseKind
 
 CUSTOMERS, PURCHASES, MOVES = table_of(Customer), table_of(Purchase), table_of(Move)
 NASTY = 'O\'Brien "50%" \\ :ids ? %(x)s \n\t ünï 🫒'
@@ -79,6 +80,23 @@ def test_what_is_written_at_once_reads_as_what_is_written_one_by_one(
     assert session.execute(select(CUSTOMERS).order_by(CUSTOMERS.c.id)).all() == one_by_one
     again = session.execute(select(*PURCHASES.c[2:]).order_by(PURCHASES.c.id)).all()
     assert again == purchases
+
+
+def test_documents_stay_with_their_rows(session: Session, now: datetime) -> None:
+    """Each in its own row, whatever is in it; None is nothing, in some rows or in all."""
+    given: list[dict[str, Any] | None] = [{"a": NASTY}, None, {}, {"b": ["\n", None, 1]}]
+    known = {"mode": Mode.SANDBOX, "salt": "s", "made_at": now}
+    rows = [known | {"id": id_, "measured": one} for id_, one in enumerate(given, start=10)]
+    found = select(Installation.measured).where(Installation.id >= 10).order_by(Installation.id)
+
+    insert_rows(session.connection(), table_of(Installation), rows)
+    assert session.scalars(found).all() == given
+    backwards = [{"b_id": id_, "measured": one} for id_, one in enumerate(given[::-1], start=10)]
+    update_rows(session.connection(), table_of(Installation), backwards)
+    assert session.scalars(found).all() == given[::-1]
+    emptied = [{"b_id": row["id"], "measured": None} for row in rows]
+    update_rows(session.connection(), table_of(Installation), emptied)
+    assert session.scalars(found.where(Installation.measured.is_(None))).all() == [None] * 4
 
 
 def test_rows_keep_their_order(session: Session, now: datetime) -> None:

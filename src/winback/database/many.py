@@ -2,7 +2,8 @@
 
 SQLAlchemy's own ``executemany`` makes parameters for each row anew, and psycopg sends each as a
 statement of its own. Here SQLite gets plain tuples, and PostgreSQL all rows in one JSON document,
-which it reads as a table. Column types mean what they mean everywhere else.
+which it reads as a table; what is JSON itself comes beside it, one a line, so that it is read once
+and not three times. Column types mean what they mean everywhere else.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,6 +20,9 @@ from winback.money import to_units
 
 _WHERE: Final = "b_"
 """What the columns that an update compares begin with in its rows."""
+
+_LINES: Final = "l_"
+"""What the parameters begin with that hold a column's documents."""
 
 Values = list[Any]
 
@@ -62,8 +66,26 @@ def _execute(
         ]
         connection.exec_driver_sql(sql, list(zip(*columns, strict=True)))
     else:
+        documents, others = _parted(table, rows[0])
+        beside = {f"{_LINES}{name}": _lines(row[name] for row in rows) for name in documents}
+        if documents:
+            rows = [{name: row[name] for name in others} for row in rows]
         written = orjson.dumps(_plain(table, rows)).decode()
-        connection.exec_driver_sql(sql, {"rows": written})
+        connection.exec_driver_sql(sql, {"rows": written, **beside})
+
+
+def _parted(table: Table, names: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Tell the columns that hold JSON from the others."""
+    documents: list[str] = []
+    others: list[str] = []
+    for name in names:
+        (documents if isinstance(_type_of(table, name), JSON) else others).append(name)
+    return documents, others
+
+
+def _lines(documents: Iterable[Any]) -> str:
+    """Write documents one a line, an empty one for None; none has a line break of its own."""
+    return b"\n".join(b"" if one is None else orjson.dumps(one) for one in documents).decode()
 
 
 def _plain(table: Table, rows: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
@@ -150,7 +172,15 @@ def _update_sql(table: Table, names: tuple[str, ...], dialect: Dialect) -> str:
 
 
 def _rows_of(table: Table, names: Sequence[str], dialect: Dialect) -> str:
+    documents, others = _parted(table, names)
     typed = ", ".join(
-        f'"{name}" {_type_of(table, name).compile(dialect=dialect)}' for name in names
+        f'"{name}" {_type_of(table, name).compile(dialect=dialect)}' for name in others
     )
-    return f"json_to_recordset(%(rows)s::json) AS v({typed})"
+    if not documents:
+        return f"json_to_recordset(%(rows)s::json) AS v({typed})"
+    beside = ", ".join(
+        f"unnest(string_to_array(%({_LINES}{name})s::text, chr(10), '')::jsonb[])"
+        for name in documents
+    )
+    columns = ", ".join(f'"{name}"' for name in (*others, *documents))
+    return f"ROWS FROM (json_to_recordset(%(rows)s::json) AS ({typed}), {beside}) AS v({columns})"
