@@ -7,9 +7,9 @@ the last look in the claiming transaction.
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import Connection, Row, and_, bindparam, func, or_, select
+from sqlalchemy import Connection, and_, bindparam, func, or_, select
 from sqlalchemy.orm import Session
 
 from winback.customers.consent import NEEDS_CONSENT
@@ -228,9 +228,16 @@ _CONSENTS: Final = select(Consent.customer_id, Consent.channel, Consent.id, Cons
 
 
 def _see_points(connection: Connection, sight: Sight, people: Collection[int]) -> None:
-    for row in connection.execute(_POINTS, {"people": people}):
-        for channel in _serves(row.channel):
-            _see_point(sight, (row.customer_id, channel), row)
+    rows = connection.execute(_POINTS, {"people": people})
+    for id_, customer_id, channel, address, address_hash, is_reachable, is_barred in rows:
+        for served in _serves(channel):
+            key = (customer_id, served)
+            if is_barred:
+                sight.barred.add(key)
+            if not is_reachable:
+                sight.bounced.add(key)
+            if is_reachable and not is_barred:
+                sight.points[key] = Point(id_, address, address_hash)
 
 
 _POINTS: Final = (
@@ -256,26 +263,19 @@ def _serves(channel: Channel) -> tuple[Channel, ...]:
     return (Channel.SMS, Channel.CALL) if channel is Channel.SMS else (channel,)
 
 
-def _see_point(sight: Sight, key: tuple[int, Channel], row: Row[Any]) -> None:
-    if row.is_barred:
-        sight.barred.add(key)
-    if not row.is_reachable:
-        sight.bounced.add(key)
-    if row.is_reachable and not row.is_barred:
-        sight.points[key] = Point(row.id, row.address, row.address_hash)
-
-
 def _see_sent(connection: Connection, sight: Sight, now: datetime) -> None:
     people = {person.id for person in sight.persons.values()}
     merged = connection.execute(_MERGED, {"people": people})
     stays = dict.fromkeys(people) | dict(merged.tuples().all())
     since = now - _CAP_SPAN
-    for row in connection.execute(_SENT_TO_PEOPLE, {"people": list(stays), "since": since}):
-        person = stays[row.customer_id] or row.customer_id
-        sight.sent_to_person.setdefault((person, row.channel), []).append(row.claimed_at)
+    rows = connection.execute(_SENT_TO_PEOPLE, {"people": list(stays), "since": since})
+    for customer_id, channel, _, claimed_at in rows:
+        person = stays[customer_id] or customer_id
+        sight.sent_to_person.setdefault((person, channel), []).append(claimed_at)
     hashes = {point.address_hash for point in sight.points.values()}
-    for row in connection.execute(_SENT_TO_ADDRESSES, {"hashes": hashes, "since": since}):
-        sight.sent_to_address.setdefault(row.address_hash, []).append(row.claimed_at)
+    rows = connection.execute(_SENT_TO_ADDRESSES, {"hashes": hashes, "since": since})
+    for _, _, address_hash, claimed_at in rows:
+        sight.sent_to_address.setdefault(address_hash, []).append(claimed_at)
 
 
 _MERGED: Final = select(Customer.id, Customer.merged_into).where(

@@ -80,7 +80,7 @@ def _plain_facts(
 ) -> dict[int, dict[str, object]]:
     told = tuple(name for name in _COLUMNS if name in fields)
     rows = session.connection().execute(_sums_with(told), {"ids": ids}).all()
-    bought_later = [row.id for row in rows if row.last_purchased_at and row.last_purchased_at > now]
+    bought_later = [id_ for id_, _, _, last_at, *_ in rows if last_at and last_at > now]
     counted = _count_anew(session, bought_later, now, currency)
     today = local_date(now, zone)
     facts: dict[int, dict[str, object]] = {}
