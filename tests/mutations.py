@@ -112,7 +112,13 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "suppression is not asked by the gate",
-        (Change(f"{_SEND}gate.py", '        (said_no, "the customer said no"),\n', ""),),
+        (
+            Change(
+                f"{_SEND}gate.py",
+                "if asked.is_suppressed or state is EnrollmentState.SUPPRESSED:",
+                "if False:",
+            ),
+        ),
         ("tests/delivery/test_gate.py",),
     ),
     Mutation(
