@@ -65,6 +65,11 @@ MUTATIONS: Final = (
                 '["enrollment_id", "step"],\n            unique=True,',
                 '["enrollment_id", "step"],\n            unique=False,',
             ),
+            Change(
+                "src/winback/database/migrations/versions/0003_lighter_messages.py",
+                '["enrollment_id", "step"],\n        unique=True,',
+                '["enrollment_id", "step"],\n        unique=False,',
+            ),
         ),
         ("tests/delivery/test_pacing.py",),
     ),

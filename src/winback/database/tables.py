@@ -57,6 +57,11 @@ def _row_id() -> Mapped[int]:
     return mapped_column(RowId, primary_key=True, autoincrement=True)
 
 
+def _only_where(condition: str) -> dict[str, Any]:
+    """Give an index entries only where a condition holds; literals, or SQLite would not use it."""
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
+
+
 def _to(column: str, **options: Any) -> Mapped[Any]:
     return mapped_column(RowId, ForeignKey(column), **options)
 
@@ -96,8 +101,7 @@ class Customer(Table):
         Index(
             "ix_customers_merged_into",
             "merged_into",
-            sqlite_where=text("merged_into IS NOT NULL"),
-            postgresql_where=text("merged_into IS NOT NULL"),
+            **_only_where("merged_into IS NOT NULL"),
         ),
         Index("ix_customers_changed_at", "changed_at"),
     )
@@ -181,8 +185,7 @@ class Consent(Table):
             "customer_id",
             "channel",
             unique=True,
-            sqlite_where=text("superseded_at IS NULL"),
-            postgresql_where=text("superseded_at IS NULL"),
+            **_only_where("superseded_at IS NULL"),
         ),
         Index("ix_consents_customer_id_channel", "customer_id", "channel"),
     )
@@ -237,8 +240,7 @@ class Purchase(Table):
         Index(
             "ix_purchases_voucher_code",
             "voucher_code",
-            sqlite_where=text("voucher_code IS NOT NULL"),
-            postgresql_where=text("voucher_code IS NOT NULL"),
+            **_only_where("voucher_code IS NOT NULL"),
         ),
     )
 
@@ -331,8 +333,7 @@ class Enrollment(Table):
             "uq_enrollments_open_slot",
             "customer_id",
             unique=True,
-            sqlite_where=text("state IN ('active', 'handed_over', 'held_out')"),
-            postgresql_where=text("state IN ('active', 'handed_over', 'held_out')"),
+            **_only_where("state IN ('active', 'handed_over', 'held_out')"),
         ),
         Index("ix_enrollments_state_due_on", "state", "due_on"),
         Index("ix_enrollments_customer_id", "customer_id"),
@@ -520,26 +521,38 @@ class Message(Table):
             "enrollment_id",
             "step",
             unique=True,
-            sqlite_where=text(
-                "state IN ('queued', 'sending', 'unconfirmed') OR accepted_at IS NOT NULL"
-            ),
-            postgresql_where=text(
-                "state IN ('queued', 'sending', 'unconfirmed') OR accepted_at IS NOT NULL"
+            **_only_where(
+                # Not IN: for a list of three SQLite builds a table at each change of a row.
+                "state = 'queued' OR state = 'sending' OR state = 'unconfirmed'"
+                " OR accepted_at IS NOT NULL"
             ),
         ),
         # For all messages of an enrollment: SQLite does not see that the one above would do.
         Index("ix_messages_enrollment_id", "enrollment_id"),
         Index("ix_messages_state_due_at", "state", "due_at"),
-        Index("ix_messages_contact_point_id_claimed_at", "contact_point_id", "claimed_at"),
         Index("ix_messages_customer_id_claimed_at", "customer_id", "claimed_at"),
-        Index("ix_messages_channel_claimed_at", "channel", "claimed_at"),
-        Index("ix_messages_provider_message_id", "provider_message_id"),
-        Index("ix_messages_address_hash", "address_hash"),
+        # What is empty until the claim, or the answer, has no entry before: nobody asks for it.
+        # Asked when addresses of one person become one, and where a row of theirs is deleted.
         Index(
-            "ix_messages_look_at",
-            "look_at",
-            sqlite_where=text("look_at IS NOT NULL"),
-            postgresql_where=text("look_at IS NOT NULL"),
+            "ix_messages_contact_point_id",
+            "contact_point_id",
+            **_only_where("contact_point_id IS NOT NULL"),
+        ),
+        Index(
+            "ix_messages_channel_claimed_at",
+            "channel",
+            "claimed_at",
+            **_only_where("claimed_at IS NOT NULL"),
+        ),
+        Index(
+            "ix_messages_provider_message_id",
+            "provider_message_id",
+            **_only_where("provider_message_id IS NOT NULL"),
+        ),
+        Index(
+            "ix_messages_address_hash",
+            "address_hash",
+            **_only_where("address_hash IS NOT NULL"),
         ),
     )
 
@@ -610,21 +623,18 @@ class Voucher(Table):
             "enrollment_id",
             "offer",
             unique=True,
-            sqlite_where=text("enrollment_id IS NOT NULL"),
-            postgresql_where=text("enrollment_id IS NOT NULL"),
+            **_only_where("enrollment_id IS NOT NULL"),
         ),
         Index("ix_vouchers_campaign_offer_state", "campaign", "offer", "state"),
         Index(
             "ix_vouchers_reserved",
             "enrollment_id",
-            sqlite_where=text("state = 'reserved'"),
-            postgresql_where=text("state = 'reserved'"),
+            **_only_where("state = 'reserved'"),
         ),
         Index(
             "ix_vouchers_redeemed_at",
             "redeemed_at",
-            sqlite_where=text("redeemed_at IS NOT NULL"),
-            postgresql_where=text("redeemed_at IS NOT NULL"),
+            **_only_where("redeemed_at IS NOT NULL"),
         ),
     )
 
@@ -660,15 +670,13 @@ class Event(Table):
         Index(
             "ix_events_waiting",
             "id",
-            sqlite_where=text("state = 'received'"),
-            postgresql_where=text("state = 'received'"),
+            **_only_where("state = 'received'"),
         ),
         Index("ix_events_message_id", "message_id"),
         Index(
             "ix_events_complaints",
             "received_at",
-            sqlite_where=text("kind = 'complained'"),
-            postgresql_where=text("kind = 'complained'"),
+            **_only_where("kind = 'complained'"),
         ),
     )
 
@@ -774,8 +782,7 @@ class Worker(Table):
         Index(
             "ix_workers_alive",
             "beat_at",
-            sqlite_where=text("ended_at IS NULL"),
-            postgresql_where=text("ended_at IS NULL"),
+            **_only_where("ended_at IS NULL"),
         ),
     )
 
@@ -830,8 +837,7 @@ class Pause(Table):
             "name",
             "by",
             unique=True,
-            sqlite_where=text("resumed_at IS NULL"),
-            postgresql_where=text("resumed_at IS NULL"),
+            **_only_where("resumed_at IS NULL"),
         ),
     )
 
@@ -856,8 +862,7 @@ class Alert(Table):
             "uq_alerts_standing",
             "key",
             unique=True,
-            sqlite_where=text("ended_at IS NULL"),
-            postgresql_where=text("ended_at IS NULL"),
+            **_only_where("ended_at IS NULL"),
         ),
     )
 
