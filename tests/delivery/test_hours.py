@@ -17,6 +17,7 @@ from winback.settings import WEEKDAYS, CustomHours, Hours, QuietHours
 from winback.states import Channel, EventKind, MessageState
 
 NIGHT = datetime(2026, 3, 3, 3, 0, tzinfo=UTC)
+NOON_IN_NEW_YORK = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
 CHRISTMAS = datetime(2026, 12, 25, 11, 0, tzinfo=UTC)
 OFFICE = CustomHours(**dict.fromkeys(WEEKDAYS[:5], Hours(time(8), time(18))))
 
@@ -172,3 +173,14 @@ def test_what_never_gets_its_hour_is_dropped_with_the_reason(shop: Shop) -> None
         ("postponed", "check-in: outside the decent hours"),
         ("stale", "check-in: stale, it could not leave in time: outside the decent hours"),
     ]
+
+
+def test_own_hours_for_texts_hold_for_an_address_with_its_state(shop: Shop) -> None:
+    """A state and a number of the same country stop nobody's text (FACTS.md LAW-23)."""
+    shop.now = NOON_IN_NEW_YORK
+    keep_hours(shop, QuietHours(sms=OFFICE))
+    lives_in_florida = {"country": "US", "region": "FL", "time_zone": None}
+    shop.enroll(next_step="check-in", customer=lives_in_florida, phones=["+13055550123"])
+    shop.enroll(next_step="check-in")
+
+    assert shop.send().accepted == 2

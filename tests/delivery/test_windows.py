@@ -296,6 +296,25 @@ def test_own_hours_are_cut_to_the_law(
     assert hours_for_texts(where, own, is_known=True).days[day] == Hours(time(opens), time(closes))
 
 
+@pytest.mark.parametrize(
+    ("known", "opens", "closes"),
+    [
+        pytest.param({"country": "US", "region": "FL", "number": "+13055550123"}, 8, 20, id="US"),
+        pytest.param(
+            {"country": "GB", "region": "England", "number": "+447911123456"}, 0, 23, id="GB"
+        ),
+    ],
+)
+def test_a_region_and_a_number_of_the_same_country_count_together(
+    known: dict[str, str], opens: int, closes: int
+) -> None:
+    """A country with and without its part are two places, and each has its say (LAW-23b)."""
+    where, _ = _find(**known)
+    own = hours_of(CustomHours(**dict.fromkeys(WEEKDAYS, Hours(time(0), time(23)))))
+
+    assert hours_for_texts(where, own, is_known=True).days[0] == Hours(time(opens), time(closes))
+
+
 @pytest.mark.parametrize("state", ["AL", "CT", "FL", "MD", "MS", "NJ", "OK", "TX", "WA", "RI"])
 def test_the_profiles_lie_within_the_law(state: str) -> None:
     """Standard is lawful in every state but Rhode Island, strict there too (LAW-23)."""

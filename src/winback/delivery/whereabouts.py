@@ -85,7 +85,7 @@ def hours_for_texts(whereabouts: Whereabouts, hours: WeekHours, *, is_known: boo
     Hours that the business wrote itself are kept as far as the law goes (FACTS.md LAW-23).
     """
     if hours.is_own:
-        for place in sorted(whereabouts.places):
+        for place in whereabouts.places:
             if (by_law := lawful_hours(place)) is not None:
                 hours = narrowed(hours, by_law)
         return hours

@@ -48,7 +48,7 @@ STRICT: Final = WeekHours((*[_STRICT_DAY] * 5, _STRICT_SATURDAY, _STRICT_SUNDAY)
 _PROFILES: Final = {"standard": STANDARD, "strict": STRICT, None: WeekHours((None,) * 7)}
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Place:
     """A country, and the part of it that is known: whose holidays and whose law hold."""
 
