@@ -12,7 +12,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
-from sqlalchemy import Row, bindparam, delete, select
+from sqlalchemy import Row, bindparam, delete, exists, select
 from sqlalchemy.orm import Session
 
 from winback.clock import local_date
@@ -118,6 +118,8 @@ _CALLED: Final = (
         Message.drop_at,
         Message.contact_point_id,
         Enrollment.campaign_version_id,
+        # Seen once for all rows; nearly always none is.
+        exists(select(ChannelPause.channel)).label("is_any_closed"),
     )
     .join(Enrollment, Enrollment.id == Message.enrollment_id)
     .where(among(Message.id, "ids"))
@@ -153,8 +155,9 @@ def _accept(session: Session, run: Run, ended: Sequence[tuple[Called, Row[Any]]]
         ],
     )
     # What went through proves the channel open.
-    channels = {one.claimed.channel for one, _ in ended}
-    session.connection().execute(_END_PAUSES, {"channels": channels})
+    channels = {one.claimed.channel for one, row in ended if row.is_any_closed}
+    if channels:
+        session.connection().execute(_END_PAUSES, {"channels": channels})
 
 
 _PAUSES: Final = table_of(ChannelPause)
