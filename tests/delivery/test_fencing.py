@@ -187,6 +187,24 @@ async def test_our_switch_is_seen_before_the_call(
     assert shop.mail.sent == []
 
 
+def test_a_country_that_is_paused_is_seen_before_the_call(shop: Shop) -> None:
+    """A text in line for the pace is stopped by the pause of its country, too (DS-15, TW-17)."""
+    pace = shop.business.settings.policies.pace.model_copy(update={"sms": 0.1})
+    shop.limit(pace=pace)
+    for _ in range(3):
+        shop.enroll(next_step="check-in")
+
+    def look(at: float) -> None:
+        if at == 5.0:
+            with Session(shop.engine) as session, session.begin():
+                pause(session, PauseScope.COUNTRY, "GB", by="operator", why="", now=shop.now)
+
+    shop.send_in_time(look)
+
+    assert shop.texts.sent_at == [0.0]
+    assert S.SENDING not in {one.state for one in shop.messages()}
+
+
 async def test_the_switch_is_asked_once_a_second_for_all_calls(
     shop: Shop, claimed: tuple[Desk, Claimed]
 ) -> None:

@@ -25,6 +25,7 @@ from winback.delivery.pace import pace_of
 from winback.delivery.paces import take_turn
 from winback.delivery.recording import PAUSE, Called, NotCalled, back_off
 from winback.delivery.run import Run
+from winback.delivery.whereabouts import country_of
 from winback.enrollment.pausing import Pauses, standing_pauses
 from winback.errors import TemplateError
 from winback.failpoints import committing
@@ -166,8 +167,16 @@ class Desk:
         if self._polled_at is None or not now < self._polled_at + POLL:
             with Session(self.run.reads) as session:
                 self.saw(standing_pauses(session))
-        why = self._pauses.stops(claimed.campaign, claimed.channel)
+        why = self._paused(claimed)
         return None if why is None else NotCalled(f"paused: {why}")
+
+    def _paused(self, claimed: Claimed) -> str | None:
+        """Say what of our own switch stops a message; None where nothing does."""
+        pauses = self._pauses
+        why = pauses.stops(claimed.campaign, claimed.channel)
+        if why is None and pauses.countries and claimed.channel is Channel.SMS:
+            return pauses.countries.get(country_of(claimed.point.address) or "")
+        return why
 
     async def _wait_for_turn(self, channel: Channel, words: Words) -> float:
         """Wait until the pace of the channel, which all workers share, lets a message through.
