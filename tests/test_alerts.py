@@ -1,16 +1,18 @@
 """Alerts: told once, over real HTTP, ended when what they tell is over."""
 
 import logging
+import threading
 from datetime import timedelta
 
 import pytest
 from pytest_httpserver import HTTPServer
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, delete, insert, select, update
 from sqlalchemy.orm import Session
+from werkzeug import Request, Response
 
 from tests.conftest import NOW
-from winback.alerts import follow, tell
-from winback.database.tables import Alert
+from winback.alerts import TURN, follow, tell
+from winback.database.tables import Alert, Pace
 from winback.environment import read_environment
 
 HOUR = timedelta(hours=1)
@@ -57,6 +59,74 @@ def test_what_no_target_takes_is_tried_again(engine: Engine, httpserver: HTTPSer
     assert len(httpserver.log) == 2
 
 
+def test_a_dead_target_does_not_make_the_others_hear_it_again(
+    engine: Engine, httpserver: HTTPServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Told is told: who took it is not told at each look because another one is away."""
+    httpserver.expect_request("/alerts").respond_with_data("")
+    httpserver.expect_request("/dead").respond_with_data("", status=500)
+    dead = f"json://user:hunter2@127.0.0.1:{httpserver.port}/dead"
+    _follow(engine, {"a": "one"})
+    for looks in range(5):
+        said = tell(engine, [dead, _target(httpserver)], business="Olive & Oak", now=NOW)
+        assert said == (["one"] if looks == 0 else [])
+    assert [request.path for request, _ in httpserver.log] == ["/dead", "/alerts"]
+    assert _alerts(engine) == [("a", True, False)]
+    assert "not taken by the target 1 of 2 (json)" in caplog.text
+    assert "reached nobody" not in caplog.text
+    assert "hunter2" not in caplog.text
+
+
+def test_who_looks_while_another_tells_leaves_it_to_that_one(
+    engine: Engine, httpserver: HTTPServer
+) -> None:
+    """Three workers that end at once are one alert, not three."""
+    is_being_told, may_end = threading.Event(), threading.Event()
+
+    def slow(_request: Request) -> Response:
+        is_being_told.set()
+        assert may_end.wait(30)
+        return Response("")
+
+    httpserver.expect_request("/alerts").respond_with_handler(slow)
+    _follow(engine, {"a": "one"})
+    said: list[list[str]] = []
+
+    def look() -> None:
+        said.append(tell(engine, [_target(httpserver)], business="Olive & Oak", now=NOW))
+
+    first = threading.Thread(target=look)
+    first.start()
+    assert is_being_told.wait(30)
+    look()
+    look()
+    may_end.set()
+    first.join()
+    assert said == [[], [], ["one"]]
+    assert len(httpserver.log) == 1
+    look()
+    assert len(httpserver.log) == 1, "told once, whoever looks later"
+
+
+def test_a_turn_that_nobody_gave_back_ends_by_itself(
+    engine: Engine, httpserver: HTTPServer
+) -> None:
+    """Who died between telling and noting it leaves the alert to others: rather twice than never.
+
+    So does one whose clock was ahead: an instant that was given as ``--as-of``, for example.
+    """
+    httpserver.expect_request("/alerts").respond_with_data("")
+    _follow(engine, {"a": "one"})
+    for taken_at, is_told in ((NOW, False), (NOW - TURN, True), (NOW + 9 * HOUR, True)):
+        with Session(engine) as session, session.begin():
+            session.execute(insert(Pace).values(name="alerts", free_at=taken_at + TURN))
+            session.execute(update(Alert).values(told_at=None))
+        tell(engine, [_target(httpserver)], business="Olive & Oak", now=NOW)
+        assert _alerts(engine) == [("a", is_told, False)]
+        with Session(engine) as session, session.begin():
+            session.execute(delete(Pace))
+
+
 def test_targets_that_cannot_be_read_say_so_and_keep_their_secret(
     engine: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -65,7 +135,7 @@ def test_targets_that_cannot_be_read_say_so_and_keep_their_secret(
     with caplog.at_level(logging.DEBUG):
         said = tell(engine, ["nosuch://user:hunter2@x"], business="Olive & Oak", now=NOW)
     assert said == ["one"]
-    assert "1 of 1 cannot be read" in caplog.text
+    assert "the target 1 of 1 cannot be read" in caplog.text
     assert "hunter2" not in caplog.text
     assert _alerts(engine) == [("a", False, False)]
 

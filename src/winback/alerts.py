@@ -4,21 +4,31 @@ An alert is a fact that stands (a channel that is closed, a campaign that was br
 was due and nothing ran). It is kept in the database, told to every target in
 ``WINBACK_ALERT_URLS`` (Apprise's URLs: mail, chat, pager, a webhook), and ended when the fact no
 longer stands. Texts hold ids and counts, nobody's name or address.
+
+Several processes look at once. Who tells has the turn of telling meanwhile, a row of ``paces``;
+the others leave it to that one.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import Engine, bindparam, insert, select, update
+from sqlalchemy import Engine, bindparam, delete, insert, select, update
 
 from winback.database.bulk import on_conflict
-from winback.database.tables import Alert, table_of
+from winback.database.tables import Alert, Pace, table_of
 from winback.failpoints import committing
 
 _log = logging.getLogger(__name__)
 _TITLE: Final = "winback: {business}"
+
+TURN: Final = timedelta(minutes=15)
+"""How long a turn lasts at most: whoever has it for longer died, and another takes it.
+
+What the dead one told and could not note is told again: rather twice than never.
+"""
 
 _ALERTS: Final = table_of(Alert)
 _RAISE: Final = on_conflict(insert(_ALERTS))
@@ -37,6 +47,15 @@ _TOLD: Final = (
     update(_ALERTS)
     .where(_ALERTS.c.id == bindparam("b_id"), _ALERTS.c.told_at.is_(None))
     .values(told_at=bindparam("b_now"))
+)
+_TURNS: Final = table_of(Pace)
+_OF_TELLING: Final = _TURNS.c.name == "alerts"
+_TAKE: Final = on_conflict(insert(_TURNS).returning(_TURNS.c.name))
+_GIVE_BACK: Final = delete(_TURNS).where(_OF_TELLING, _TURNS.c.free_at == bindparam("mine"))
+_TAKE_FROM_THE_DEAD: Final = delete(_TURNS).where(
+    # One that lies further ahead than any turn was taken by a clock that is set back since.
+    _OF_TELLING,
+    (_TURNS.c.free_at <= bindparam("now")) | (_TURNS.c.free_at > bindparam("longest")),
 )
 
 
@@ -64,36 +83,67 @@ def follow(engine: Engine, standing: Mapping[str, str], *, now: datetime) -> Non
 
 
 def tell(engine: Engine, targets: Sequence[str], *, business: str, now: datetime) -> list[str]:
-    """Tell what stands and was not told yet; gives its sentences.
+    """Tell what stands and was not told yet; gives its sentences, none while another tells.
 
-    Blocks while it talks to the targets: call it in a thread from a loop. What no target takes is
-    tried again the next time. Raises nothing for a target that is away or mistyped: it is logged
-    without its URL, which holds secrets.
+    Blocks while it talks to the targets: call it in a thread from a loop. An alert is told when
+    one target took it; what none takes is tried again the next time. Raises nothing for a target
+    that is away or mistyped: it is logged without its URL, which holds secrets.
     """
-    with engine.execution_options(winback_reads_only=True).connect() as reader:
-        waiting = reader.execute(_UNTOLD).tuples().all()
-    if not waiting:
+    if not _untold(engine):
         return []
-    for _, text in waiting:
-        _log.warning("alert: %s", text)
-    # Without targets the log, and Prefect's where a flow runs, are all there is to tell it to.
-    told = [id_ for id_, text in waiting if not targets or _notify(targets, business, text)]
-    if told:
-        with committing(engine.begin(), "alert.told") as connection:
-            connection.execute(_TOLD, [{"b_id": id_, "b_now": now} for id_ in told])
+    with _turn(engine, now) as is_ours:
+        # Read again: another may have told it while this one came for its turn.
+        waiting = _untold(engine) if is_ours else []
+        for id_, text in waiting:
+            _log.warning("alert: %s", text)
+            # Without targets the log, and Prefect's where a flow runs, are all there is.
+            if not targets or _notify(targets, business, text):
+                with committing(engine.begin(), "alert.told") as connection:
+                    connection.execute(_TOLD, {"b_id": id_, "b_now": now})
     return [text for _, text in waiting]
 
 
+def _untold(engine: Engine) -> Sequence[tuple[int, str]]:
+    with engine.execution_options(winback_reads_only=True).connect() as reader:
+        return reader.execute(_UNTOLD).tuples().all()
+
+
+@contextmanager
+def _turn(engine: Engine, now: datetime) -> Iterator[bool]:
+    """Take the turn of telling for the length of the block; False where another has it."""
+    until = now + TURN
+    with committing(engine.begin(), "alert.turn") as connection:
+        connection.execute(_TAKE_FROM_THE_DEAD, {"now": now, "longest": until})
+        taken = connection.scalar(_TAKE, {"name": "alerts", "free_at": until})
+    try:
+        yield taken is not None
+    finally:
+        if taken is not None:
+            with committing(engine.begin(), "alert.turn") as connection:
+                connection.execute(_GIVE_BACK, {"mine": until})
+
+
 def _notify(targets: Sequence[str], business: str, text: str) -> bool:
+    """Say it to each target by itself; True if one took it.
+
+    One that is away is not told later: else the others would be told at each look until it is back.
+    """
     import apprise  # noqa: PLC0415 - loads a hundred services, and is seldom needed
 
     # It logs the URLs of targets that fail.
     logging.getLogger("apprise").setLevel(logging.CRITICAL)
-    heard = apprise.Apprise()
-    known = [heard.add(target) for target in targets]
-    if not all(known):
-        _log.error("WINBACK_ALERT_URLS: %d of %d cannot be read", known.count(False), len(known))
-    took = bool(heard) and heard.notify(body=text, title=_TITLE.format(business=business))
+    title = _TITLE.format(business=business)
+    took, of = 0, len(targets)
+    for number, url in enumerate(targets, 1):
+        target = apprise.Apprise()
+        if not target.add(url):
+            _log.error("WINBACK_ALERT_URLS: the target %d of %d cannot be read", number, of)
+        elif target.notify(body=text, title=title):
+            took += 1
+        else:
+            # The scheme of a URL that Apprise could read is a name of its own.
+            kind = url.partition(":")[0]
+            _log.error("an alert was not taken by the target %d of %d (%s)", number, of, kind)
     if not took:
         _log.error("an alert reached nobody; it is tried again at the next run")
-    return bool(took)
+    return took > 0

@@ -58,6 +58,7 @@ Commit = Literal[
     "measure.part",
     "measure.mark",
     "alert.follow",
+    "alert.turn",
     "alert.told",
     "voucher.export",
     "voucher.import",
