@@ -191,8 +191,8 @@ def test_a_country_that_is_paused_is_seen_before_the_call(shop: Shop) -> None:
     """A text in line for the pace is stopped by the pause of its country, too (DS-15, TW-17)."""
     pace = shop.business.settings.policies.pace.model_copy(update={"sms": 0.1})
     shop.limit(pace=pace)
-    for _ in range(3):
-        shop.enroll(next_step="check-in")
+    for number in ("+447400123451", "+447400123452", "+447400123453"):
+        shop.enroll(next_step="check-in", phones=[number])
 
     def look(at: float) -> None:
         if at == 5.0:
