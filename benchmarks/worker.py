@@ -92,7 +92,7 @@ async def _plan(day: Day) -> dict[str, Any]:
     with Session(day.business.engine) as session:
         salt = salt_of(session)
     providers = {channel: sender.name for channel, sender in day.senders.items()}
-    return asdict(queue_due(Run(day.business, day.now, day.rng, providers, salt)))
+    return asdict(queue_due(Run(day.business, day.now(), day.rng, providers, salt)))
 
 
 async def _capture(day: Day, file: Path) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from winback.clock import (
+    ForwardClock,
     SetClock,
     SystemClock,
     at_local,
@@ -35,6 +36,20 @@ def test_a_set_clock_stands_still() -> None:
     instant = datetime(2026, 3, 2, tzinfo=UTC)
 
     assert SetClock(instant).now() == instant
+
+
+def test_a_forward_clock_waits_where_the_machine_is_set_back() -> None:
+    """What is decided later never happens earlier."""
+    noon = datetime(2026, 3, 2, 12, tzinfo=UTC)
+    machine = SetClock(noon - timedelta(hours=1))
+    clock = ForwardClock(machine, noon)
+
+    told = [clock.now()]
+    for minutes in (5, 3, 6):
+        machine.set_to(noon + timedelta(minutes=minutes))
+        told.append(clock.now())
+
+    assert [at - noon for at in told] == [timedelta(minutes=minutes) for minutes in (0, 5, 5, 6)]
 
 
 def test_a_naive_time_is_refused() -> None:

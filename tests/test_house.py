@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from tests.shop import make_shop
 from winback import day
-from winback.clock import SetClock
+from winback.clock import SetClock, SystemClock
 from winback.database.tables import Message
 from winback.errors import ConfigError
 from winback.house import open_business, open_day
@@ -132,6 +132,17 @@ async def test_a_day_in_the_sandbox_sends_and_hears(shop: Path) -> None:
 
     assert sent["accepted"] == enrolled["enrolled"] - enrolled["held_out"]
     assert states == [MessageState.DELIVERED] * sent["accepted"]
+
+
+async def test_only_a_day_without_an_instant_goes_with_the_time(shop: Path) -> None:
+    """What ``--as-of`` says holds for all stages, so that it gives the same again."""
+    async with open_day(home=shop) as today:
+        before = SystemClock().now()
+        assert today.is_present
+        assert today.opened_at <= before <= today.now()
+    async with open_day("2026-07-01", home=shop) as stands:
+        assert not stands.is_present
+        assert stands.now() == stands.opened_at == datetime(2026, 7, 1, 9, tzinfo=UTC)
 
 
 def test_a_day_on_which_nothing_is_sent_starts_no_server(shop: Path) -> None:

@@ -43,6 +43,19 @@ class SetClock:
         self.instant = instant
 
 
+@dataclass(slots=True)
+class ForwardClock:
+    """A clock that follows another, and waits where that one is set back."""
+
+    follows: Clock
+    latest: datetime
+
+    def now(self) -> datetime:
+        """Give the followed clock's instant, never one before the latest it gave."""
+        self.latest = max(self.latest, self.follows.now())
+        return self.latest
+
+
 def to_utc(instant: datetime) -> datetime:
     """Give the same instant in UTC; a naive one raises ValueError."""
     if instant.tzinfo is None:

@@ -55,15 +55,15 @@ _END_RUN: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """One day's work: the business, the instant it stands at, and the ways out of the house.
+    """One day's work: the business, the instant it begins at, and the ways out of the house.
 
-    ``clock`` only dates the beginning and end of runs; decisions use ``now``. ``deliver_news``
-    lets stand-ins report what became of messages; real providers report by themselves. Without
-    ``lookups`` doubts wait for webhooks.
+    Decisions go by ``now()``; ``clock`` is the machine's, for what is really measured: the record
+    of runs, leases, the pace of sends. ``deliver_news`` lets stand-ins report what became of
+    messages; real providers report by themselves. Without ``lookups`` doubts wait for webhooks.
     """
 
     business: Business
-    now: datetime
+    opened_at: datetime
     clock: Clock
     senders: Mapping[Channel, Sender] = field(default_factory=dict)
     lookups: Mapping[Channel, Lookup] = field(default_factory=dict)
@@ -74,6 +74,21 @@ class Day:
     by: str = "direct"
     rehearses_days: int = 7
     """How many days to come the day's flow rehearses for its artifact; 0 for none."""
+    goes_by: Clock | None = None
+    """What a day in the present goes by; None where it stands at ``opened_at`` to its end."""
+
+    @property
+    def is_present(self) -> bool:
+        """Say whether time goes by in it: each stage happens when it begins, not when the day did.
+
+        A pull may take an hour; what is decided after it must know what it brought, and keep the
+        hours of the hour in which it happens.
+        """
+        return self.goes_by is not None
+
+    def now(self) -> datetime:
+        """Give the instant at which what begins now happens."""
+        return self.opened_at if self.goes_by is None else self.goes_by.now()
 
 
 async def pull(day: Day, *, only: str | None = None, progress: Progress | None = None) -> Counts:
@@ -82,7 +97,7 @@ async def pull(day: Day, *, only: str | None = None, progress: Progress | None =
     Raises SourceError when a source cannot be read; what other sources gave is kept.
     """
     business, environment = day.business, day.business.environment
-    with _recorded(day, Stage.PULL) as counts:
+    with _recorded(day, Stage.PULL) as (counts, now):
         pulled = pull_sources(
             business.engine,
             load_sources(environment.home),
@@ -90,7 +105,7 @@ async def pull(day: Day, *, only: str | None = None, progress: Progress | None =
             settings=business.settings,
             secret=business.secret,
             home=environment.home,
-            now=day.now,
+            now=now,
             progress=progress,
         )
         counts.update(asdict(pulled))
@@ -100,13 +115,13 @@ async def pull(day: Day, *, only: str | None = None, progress: Progress | None =
 async def detect(day: Day) -> Counts:
     """Enroll who has newly lapsed, in every campaign; safe to repeat."""
     business = day.business
-    with _recorded(day, Stage.DETECT) as counts:
+    with _recorded(day, Stage.DETECT) as (counts, now):
         detected = detect_lapses(
             business.engine,
             business.campaigns,
             settings=business.settings,
-            now=day.now,
-            mail_room=partial(mails_for_new, business=business, now=day.now),
+            now=now,
+            mail_room=partial(mails_for_new, business=business, now=now),
         )
         counts.update(asdict(detected))
     return counts
@@ -117,15 +132,16 @@ async def send(day: Day) -> Counts:
 
     Safe to repeat: a claim is a guarded update, and what is unclear is never sent again.
     """
-    with _recorded(day, Stage.SEND) as counts:
+    with _recorded(day, Stage.SEND) as (counts, now):
         with Session(day.business.engine) as session, committing(session.begin(), "send.brake"):
-            apply_brakes(session, now=day.now)
+            apply_brakes(session, now=now)
         counts.update(
             asdict(
                 await send_due(
                     day.business,
                     day.senders,
-                    now=day.now,
+                    now=now,
+                    is_present=day.is_present,
                     clock=day.clock,
                     rng=day.rng,
                     wait=day.wait,
@@ -134,24 +150,26 @@ async def send(day: Day) -> Counts:
         )
         if day.deliver_news is not None:
             await day.deliver_news()
-        counts.update(asdict(await resolve_doubts(day.business, day.lookups, now=day.now)))
+        # A pace may have taken hours.
+        counts.update(asdict(await resolve_doubts(day.business, day.lookups, now=day.now())))
     return counts
 
 
 async def respond(day: Day) -> Counts:
     """Ask the providers about doubts, then apply events and purchases; safe to repeat."""
-    with _recorded(day, Stage.RESPOND) as counts:
-        counts.update(asdict(await resolve_doubts(day.business, day.lookups, now=day.now)))
-        counts.update(asdict(respond_to_events(day.business, day.now)))
+    with _recorded(day, Stage.RESPOND) as (counts, now):
+        counts.update(asdict(await resolve_doubts(day.business, day.lookups, now=now)))
+        # The providers may have been slow to answer, and events came in meanwhile.
+        counts.update(asdict(respond_to_events(day.business, day.now())))
     return counts
 
 
 async def measure(day: Day) -> Counts:
     """Close windows that are over and bring outcomes up to date; safe to repeat."""
     business = day.business
-    with _recorded(day, Stage.MEASURE) as counts:
+    with _recorded(day, Stage.MEASURE) as (counts, now):
         end_windows(day)
-        measured = measure_outcomes(business.engine, settings=business.settings, now=day.now)
+        measured = measure_outcomes(business.engine, settings=business.settings, now=now)
         counts.update(asdict(measured))
     return counts
 
@@ -161,9 +179,10 @@ def end_windows(day: Day) -> int:
 
     Gives how many codes are free again, for whom an offer had none left.
     """
+    now = day.now()
     with Session(day.business.engine) as session, committing(session.begin(), "measure.close"):
-        close_windows(session, now=day.now)
-        return release_ended(session, day.now)
+        close_windows(session, now=now)
+        return release_ended(session, now)
 
 
 STAGES: dict[Stage, Callable[[Day], Awaitable[Counts]]] = {
@@ -195,7 +214,7 @@ async def alone(day: Day, stage: Stage) -> Counts:
 
 async def watch(day: Day) -> list[str]:
     """Tell the operator what is new and must not wait; gives the sentences."""
-    return await asyncio.to_thread(look_after, day.business, now=day.now, at=day.clock.now())
+    return await asyncio.to_thread(look_after, day.business, now=day.now(), at=day.clock.now())
 
 
 async def beat(day: Day) -> bool:
@@ -224,12 +243,16 @@ async def beat(day: Day) -> bool:
 
 
 @contextmanager
-def _recorded(day: Day, stage: Stage) -> Iterator[Counts]:
-    """Write down that a stage began, and what it counted or by what it failed when it ended."""
+def _recorded(day: Day, stage: Stage) -> Iterator[tuple[Counts, datetime]]:
+    """Write down that a stage began, and what it counted or by what it failed when it ended.
+
+    Gives what to count in, and the instant of the stage.
+    """
     counts: Counts = {}
+    now = day.now()
     begun = {
         "stage": stage,
-        "as_of": day.now,
+        "as_of": now,
         "started_at": day.clock.now(),
         "by": day.by,
         "counts": {},
@@ -237,7 +260,7 @@ def _recorded(day: Day, stage: Stage) -> Iterator[Counts]:
     with committing(day.business.engine.begin(), "run.begin") as connection:
         run_id = connection.execute(_BEGIN_RUN, begun).scalar_one()
     try:
-        yield counts
+        yield counts, now
     except BaseException as broken:
         try:
             _end(day, run_id, counts, error=type(broken).__name__)

@@ -20,6 +20,7 @@ from winback.business import Business
 from winback.campaign.loading import load_campaigns, load_facts
 from winback.clock import (
     Clock,
+    ForwardClock,
     SetClock,
     SystemClock,
     day_end,
@@ -79,18 +80,17 @@ def open_business(
 async def open_day(
     as_of: str | None = None, *, by: str = "direct", home: Path | None = None
 ) -> AsyncIterator[Day]:
-    """Open everything that one day's work needs.
+    """Open everything that one day's work needs, in the present unless ``as_of`` is given.
 
     In mode sandbox the stand-ins and a receiver run on free loopback ports from the first message
     on, unless the providers' URLs are given, which win. Raises as ``open_business`` and
     ``make_senders``.
     """
-    clock: Clock = SystemClock()
+    machine = SystemClock()
     async with AsyncExitStack() as stack:
         business, now = stack.enter_context(open_business(as_of, writes=True, home=home))
         settings, environment = business.settings, business.environment
-        if as_of is not None:
-            clock = SetClock(now)
+        clock: Clock = machine if as_of is None else SetClock(now)
         lend = deliver_news = None
         if settings.mode is Mode.SANDBOX and not environment.has_both_urls:
             stand_ins = _StandIns(business, clock, stack.enter_context(ExitStack()))
@@ -102,11 +102,12 @@ async def open_day(
         yield Day(
             business,
             now,
-            SystemClock(),
+            machine,
             senders,
             lookups=lookups,
             deliver_news=deliver_news,
             by=by,
+            goes_by=ForwardClock(machine, now) if as_of is None else None,
         )
 
 

@@ -120,7 +120,7 @@ def run_name() -> str:
 def _name_by_day(flow: str) -> str:
     present = _present.get()
     if present is not None:
-        return name_of_run(flow, present.now, present.business.zone)
+        return name_of_run(flow, present.opened_at, present.business.zone)
     zone = load_settings(find_home()).business.zone
     if as_of := runtime.flow_run.get_parameters().get("as_of"):
         return name_of_run(flow, read_as_of(as_of, zone, ten_in_the_morning), zone)
@@ -144,7 +144,7 @@ def is_overtaken(day: Day, stage: Stage) -> bool:
 
 def was_done_since(day: Day, stage: Stage, scheduled: datetime) -> bool:
     """Say whether a run that was meant for long ago was done by a flow that began later."""
-    if day.now - scheduled < timedelta(minutes=10):
+    if day.now() - scheduled < timedelta(minutes=10):
         return False
     with Session(day.business.engine) as session:
         latest = session.scalar(
@@ -182,8 +182,8 @@ async def publish_overtaken(day: Day, stage: Stage) -> None:
 async def publish_needs(day: Day, stage: Stage, counts: Counts) -> None:
     """Leave what a stage did, and what needs a person now."""
     with _reading(day) as session:
-        needs = build_needs(session, day.business, now=day.now)
-    today = local_date(day.now, day.business.zone)
+        needs = build_needs(session, day.business, now=day.now())
+    today = local_date(day.now(), day.business.zone)
     page = needs_page(needs, on=today, web_url=day.business.settings.base_url)
     await asyncio.gather(publish_counts(day, stage, counts), _publish([page]))
 
@@ -191,7 +191,7 @@ async def publish_needs(day: Day, stage: Stage, counts: Counts) -> None:
 async def publish_report(day: Day, counts: Counts) -> None:
     """Leave what was measured, the funnel, the lift, and what needs a person."""
     with _reading(day) as session:
-        report = build_report(session, day.business, now=day.now)
+        report = build_report(session, day.business, now=day.now())
     pages = report_pages(report, web_url=day.business.settings.base_url)
     await asyncio.gather(publish_counts(day, Stage.MEASURE, counts), _publish(pages))
 
@@ -199,8 +199,8 @@ async def publish_report(day: Day, counts: Counts) -> None:
 async def publish_day(day: Day, done: dict[str, Counts]) -> None:
     """Leave the day's artifacts: run, funnel, lift, account, and what needs a person."""
     with _reading(day) as session:
-        report = build_report(session, day.business, now=day.now)
-        account = build_account(session, day.business, now=day.now, days=_ACCOUNT_DAYS)
+        report = build_report(session, day.business, now=day.now())
+        account = build_account(session, day.business, now=day.now(), days=_ACCOUNT_DAYS)
     await _publish(artifact_pages(report, done, account, web_url=day.business.settings.base_url))
 
 
@@ -232,7 +232,7 @@ async def publish_rehearsal(day: Day) -> None:
     done = await rehearse(
         business,
         # The day itself is over; what is left of it are its sends.
-        now=day.now + timedelta(seconds=1),
+        now=day.now() + timedelta(seconds=1),
         days=day.rehearses_days,
         schedule=deployed_schedule(business.environment.home),
         clock=day.clock,

@@ -149,7 +149,9 @@ class Shop:
         """Give the send path, to be run."""
         senders = {one.channel: one for one in (self.mail, self.texts)}
         chosen = {channel: senders[channel] for channel in channels or senders}
-        return send_due(self.business, chosen, now=self.now, clock=clock, rng=self.rng)
+        return send_due(
+            self.business, chosen, now=self.now, is_present=True, clock=clock, rng=self.rng
+        )
 
     def limit(self, **policies: Any) -> None:
         """Change policies."""

@@ -58,7 +58,9 @@ def send(shop: Shop, server: HTTPServer) -> SendCounts:
         }
         try:
             clock = SetClock(shop.now)
-            return await send_due(shop.business, senders, now=shop.now, clock=clock, rng=shop.rng)
+            return await send_due(
+                shop.business, senders, now=shop.now, is_present=True, clock=clock, rng=shop.rng
+            )
         finally:
             for sender in senders.values():
                 await sender.close()

@@ -39,7 +39,7 @@ class World:
         """Stand later; the stand-ins' clock goes along."""
         self._clock.set_to(NOW + after)
         self.shop.now = NOW + after
-        return replace(self._day, now=NOW + after)
+        return replace(self._day, opened_at=NOW + after)
 
     def states(self) -> Counter[MessageState]:
         """Count messages by state."""

@@ -35,6 +35,7 @@ def work(database_url: str, url: str, api_key: str, in_flight: str) -> None:
                 shop.business,
                 {Channel.EMAIL: sender},
                 now=shop.now,
+                is_present=False,
                 clock=SystemClock(),
                 rng=Random(),  # noqa: S311 - each worker has chances of its own
             )

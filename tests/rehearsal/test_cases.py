@@ -303,7 +303,7 @@ def happen(shop: Shop, played: list[Moment]) -> None:
     def day_at(at: datetime) -> Day:
         rng = Random(str(at))  # noqa: S311 - the test replays
         clock = LoopClock(at - timedelta(seconds=loop.time()), loop)
-        return Day(shop.business, at, clock, senders, rng=rng)
+        return Day(shop.business, at, clock, senders, rng=rng, goes_by=clock)
 
     run_virtually(loop, play(played, day_at))
 

@@ -120,7 +120,7 @@ async def test_what_is_rehearsed_is_what_happens(business: Business, schedule: S
 
     def day_at(at: datetime) -> Day:
         clock.set_to(at)
-        return replace(day, now=at)
+        return replace(day, opened_at=at)
 
     async with _silent_town(business, clock) as day:
         await play(moments(schedule, now=now, days=14, zone=business.zone), day_at)

@@ -24,10 +24,11 @@ from winback.database.engine import salt_of
 from winback.database.tables import Message
 from winback.delivery.breaker import PROBES
 from winback.delivery.calling import Desk, Wait
-from winback.delivery.claiming import claim, due_messages
+from winback.delivery.claiming import Claims, claim, due_messages, put_off
 from winback.delivery.closing import channels_to_try
 from winback.delivery.composing import Claimed
 from winback.delivery.doubting import settle_doubts
+from winback.delivery.isolating import Isolation
 from winback.delivery.leases import LeaseLost, leased
 from winback.delivery.pace import at_once
 from winback.delivery.queueing import queue_due
@@ -46,8 +47,6 @@ _RECORD_AFTER: Final = 0.5
 """Seconds after which a result is written down, however few there are."""
 
 _TRIES: Final = 3
-_PRESENT: Final = timedelta(minutes=1)
-"""A run that stands no further from the machine's clock goes with it."""
 
 _GOES_ON_AFTER: Final = timedelta(seconds=5)
 
@@ -70,19 +69,19 @@ async def send_due(
     senders: Mapping[Channel, Sender],
     *,
     now: datetime,
+    is_present: bool,
     clock: Clock,
     rng: Random,
     wait: Wait = asyncio.sleep,
 ) -> SendCounts:
     """Plan and send all that is due at ``now``; safe to repeat, and by several workers at once.
 
-    ``clock`` is the machine's: leases, pace and polls go by it. A run that begins in the present
-    goes with it, so that hours and caps hold however long it takes; one that stands at another
-    instant stays there. ``wait`` lets the time of a pace go by. A message whose call did not
-    end clearly becomes ``unconfirmed`` and is not sent again.
+    ``clock`` is the machine's: leases, pace and polls go by it. A run that ``is_present`` goes
+    with it, so that hours and caps hold however long it takes; any other stays at ``now``.
+    ``wait`` lets the time of a pace go by. A message whose call did not end clearly becomes
+    ``unconfirmed`` and is not sent again.
     """
     counts = SendCounts()
-    is_present = abs(clock.now() - now) < _PRESENT
     with leased(business.engine, clock) as lease:
         with Session(business.engine) as session, committing(session.begin(), "send.settle"):
             providers = {channel: sender.name for channel, sender in senders.items()}
@@ -141,6 +140,7 @@ class _Outbox:
     calls: dict[asyncio.Task[Called], Claimed] = field(default_factory=dict)
     ended: list[Called] = field(default_factory=list)
     streams: dict[Channel, _Stream] = field(default_factory=dict)
+    unprepared: Isolation = field(default_factory=lambda: Isolation("message"))
     gives_up: bool = False
     broken: asyncio.Task[Called] | None = None
     """A call that ended as no call should."""
@@ -206,27 +206,33 @@ class _Outbox:
                 return  # The calls get in line when they begin.
 
     def _claim(self, ids: Sequence[int]) -> None:
-        desk = self.desk
-        engine = desk.run.business.engine
+        """Claim these; one that cannot be prepared waits, and keeps no other from being sent."""
         self._go_on()
+        self.unprepared.work(ids, self._claim_at_once, self._put_off)
+
+    def _claim_at_once(self, ids: Sequence[int]) -> None:
+        desk = self.desk
+        engine, worker_id = desk.run.business.engine, desk.lease.worker_id
         if not desk.holds(desk.clock.now()):
-            raise LeaseLost(desk.lease.worker_id)
+            raise LeaseLost(worker_id)
         with Session(engine) as session, committing(session.begin(), "send.claim"):
-            claims = claim(
-                session,
-                desk.run,
-                ids,
-                resting=desk.resting,
-                worker_id=desk.lease.worker_id,
-            )
+            claims = claim(session, desk.run, ids, resting=desk.resting, worker_id=worker_id)
             # Before the commit: where nobody knows whether it went through, they are given back.
-            self.waiting.extend(reversed(claims.claimed))
+            # What waits is called from its end.
+            self.waiting[:0] = reversed(claims.claimed)
         desk.saw(claims.pauses)
         self.counts.postponed += claims.postponed
         self.counts.skipped += claims.skipped
 
+    def _put_off(self, message_id: int, kind: str) -> None:
+        run = self.desk.run
+        with Session(run.business.engine) as session, committing(session.begin(), "send.claim"):
+            done = put_off(session, run, message_id, kind)
+        self.counts.postponed += done.postponed
+        self.counts.skipped += done.skipped
+
     def _go_on(self) -> None:
-        """Let a run that began in the present stay in it."""
+        """Let a run in the present stay in it."""
         at = self.desk.clock.now()
         if self.is_present and at - self.desk.run.now > _GOES_ON_AFTER:
             self.desk.run = replace(self.desk.run, now=at)

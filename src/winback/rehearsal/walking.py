@@ -142,6 +142,7 @@ async def _play(
         # Only codes and send ids are drawn from it, and nobody gets these.
         rng=Random(str(moment.at)),  # noqa: S311 - see above
         wait=partial(_pass_time, clock),
+        goes_by=clock,
     )
     if moment.is_day:
         _set_threshold(business.engine, thresholds, local_date(moment.at, business.zone))
