@@ -1,13 +1,15 @@
 """What the operator is told at once: brakes, closed channels, failures, and silence."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
+import pytest
 from pydantic import SecretStr
 from pytest_httpserver import HTTPServer
-from sqlalchemy import Engine, insert, select
+from sqlalchemy import Engine, insert, select, update
 from sqlalchemy.orm import Session
 from werkzeug import Request, Response
 
@@ -15,21 +17,46 @@ from tests.conftest import NOW
 from tests.delivery.shop import Shop, make_business
 from winback.clock import SetClock
 from winback.database.tables import Alert, ChannelPause, Pause, StageRun
+from winback.delivery.leases import beat, begin_worker
 from winback.enrollment.pausing import OPERATOR, PauseScope, pause
 from winback.listening import watching
+from winback.outcomes.runs import usual_rest
 from winback.states import Channel, Stage
 from winback.watching import SILENT_AFTER, look_after
 
 HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
 
 
-def _ran(engine: Engine, at: datetime, *, stage: Stage = Stage.SEND, error: str = "") -> None:
+def _ran(engine: Engine, *times: datetime, stage: Stage = Stage.SEND, error: str = "") -> None:
     with Session(engine) as session, session.begin():
         session.execute(
-            insert(StageRun).values(
-                stage=stage, as_of=at, started_at=at, ended_at=at, by="flow", counts={}, error=error
-            )
+            insert(StageRun),
+            [_run(stage, at) | {"ended_at": at, "error": error} for at in times],
         )
+
+
+def _began(engine: Engine, *times: datetime, stage: Stage = Stage.SEND) -> None:
+    """Begin runs that do not end: at work still, or killed."""
+    with Session(engine) as session, session.begin():
+        session.execute(insert(StageRun), [_run(stage, at) for at in times])
+
+
+def _run(stage: Stage, at: datetime) -> dict[str, Any]:
+    return {"stage": stage, "as_of": at, "started_at": at, "by": "flow", "counts": {}}
+
+
+def _end_all(engine: Engine, at: datetime, error: str = "") -> None:
+    with Session(engine) as session, session.begin():
+        session.execute(
+            update(StageRun).where(StageRun.ended_at.is_(None)).values(ended_at=at, error=error)
+        )
+
+
+def _standing(engine: Engine) -> list[str]:
+    with Session(engine) as session:
+        query = select(Alert.key).where(Alert.ended_at.is_(None)).order_by(Alert.key)
+        return list(session.scalars(query))
 
 
 def _look(shop: Shop, at: datetime) -> list[str]:
@@ -44,7 +71,7 @@ def test_silence_is_told_where_work_is_due_and_once(engine: Engine) -> None:
     _ran(engine, NOW)
     assert _look(shop, NOW + SILENT_AFTER - HOUR) == []
     [told] = _look(shop, NOW + SILENT_AFTER + HOUR)
-    assert told.startswith("nothing was sent or looked at for 27 hours, and work is due")
+    assert told.startswith("no send run ended well for 27 hours, and work is due")
     _ran(engine, NOW + 2 * SILENT_AFTER)
     assert _look(shop, NOW + 2 * SILENT_AFTER + HOUR) == []
     with Session(engine) as session:
@@ -83,6 +110,114 @@ def test_a_failed_stage_a_closed_channel_and_a_brake_are_told(engine: Engine) ->
     assert any("sms stands still: 20003 refused" in one for one in told)
     assert any("the last pull run ended early with SourceError" in one for one in told)
     assert _look(shop, NOW + HOUR) == [], "told once"
+
+
+def test_a_stage_that_fails_each_time_is_told_once(engine: Engine) -> None:
+    """The next run has only begun: it proves nothing yet, and whoever looks meanwhile sees that."""
+    shop = Shop(make_business(engine))
+    told = []
+    for quarter in range(4):
+        begun = NOW + quarter * HOUR / 4
+        _began(engine, begun)
+        told += _look(shop, begun + HOUR / 10)
+        _end_all(engine, begun + HOUR / 6, "OperationalError")
+        told += _look(shop, begun + HOUR / 6)
+    assert told == ["the last send run ended early with OperationalError; see its log"]
+    _ran(engine, NOW + HOUR)
+    assert _look(shop, NOW + HOUR) == []
+    assert _standing(engine) == []
+
+
+def test_sends_that_are_killed_each_time_are_told(engine: Engine) -> None:
+    """A process that runs out of memory every quarter of an hour leaves no error, and no end."""
+    shop = Shop(make_business(engine))
+    shop.enroll()
+    _began(engine, *(NOW + quarter * HOUR / 4 for quarter in range(5 * 24 * 4)))
+    at = NOW + 5 * DAY
+    killed, silence = _look(shop, at)
+    assert killed == "a send run began 3 hours ago and never ended; was its process killed?"
+    assert silence.startswith("no send run ended well for 120 hours, and work is due")
+    _ran(engine, at)
+    assert _look(shop, at) == []
+    assert _standing(engine) == []
+
+
+def test_a_run_that_is_still_at_work_is_not_called_killed(engine: Engine) -> None:
+    """A send run drains a big day for hours at the pace of texts: its worker beats meanwhile."""
+    shop = Shop(make_business(engine))
+    _began(engine, NOW)
+    _began(engine, NOW, stage=Stage.PULL)
+    with Session(engine) as session, session.begin():
+        worker = begin_worker(session, NOW + HOUR / 60)
+    for at in (NOW + 2 * HOUR, NOW + 5 * HOUR):
+        with Session(engine) as session, session.begin():
+            assert beat(session, worker, at)
+        _look(shop, at)
+        assert _standing(engine) == ([] if at == NOW + 2 * HOUR else ["failed:pull"])
+    _look(shop, at + HOUR)
+    assert _standing(engine) == ["failed:pull", "failed:send"]
+
+
+def test_a_day_that_is_missed_is_told_while_sends_go_on(engine: Engine) -> None:
+    """Without pull nobody is known to have bought, without detect nobody enters."""
+    shop = Shop(make_business(engine))
+    daily = [stage for stage in Stage if stage is not Stage.SEND]
+    for stage in daily:
+        _ran(engine, NOW, stage=stage)
+    _ran(engine, NOW + 5 * DAY)
+    assert _look(shop, NOW + 5 * DAY) == [], "once is not daily: perhaps it was tried by hand"
+    for stage in daily:
+        _ran(engine, NOW + 5 * DAY, NOW + 6 * DAY, stage=stage)
+    _ran(engine, NOW + 7 * DAY, stage=Stage.RESPOND)
+    _ran(engine, NOW + 7 * DAY + 7 * HOUR)
+    assert _look(shop, NOW + 7 * DAY + 5 * HOUR) == []
+    [told] = _look(shop, NOW + 7 * DAY + 7 * HOUR)
+    assert told.startswith("no run of pull, detect, measure ended well for 31 hours")
+    assert _look(shop, NOW + 8 * DAY) == [], "told once"
+    for stage in daily:
+        _ran(engine, NOW + 8 * DAY + HOUR, stage=stage)
+    _ran(engine, NOW + 8 * DAY + HOUR)
+    _look(shop, NOW + 8 * DAY + HOUR)
+    assert _standing(engine) == []
+
+
+def test_a_missed_day_is_no_alarm_while_all_is_paused(engine: Engine) -> None:
+    """What somebody stopped is meant to stand still; a stage that fails is told as failed."""
+    shop = Shop(make_business(engine))
+    _ran(engine, NOW, NOW + DAY, stage=Stage.PULL)
+    _ran(engine, NOW, NOW + DAY, stage=Stage.DETECT)
+    _ran(engine, NOW + 2 * DAY, stage=Stage.PULL, error="SourceError")
+    at = NOW + 3 * DAY
+    _look(shop, at)
+    assert _standing(engine) == ["failed:pull", "silence:day"]
+    with Session(engine) as session:
+        text = session.scalar(select(Alert.text).where(Alert.key == "silence:day"))
+        assert text is not None
+        assert text.startswith("no run of detect ended well for 48 hours")
+    with Session(engine) as session, session.begin():
+        pause(session, PauseScope.ALL, by=OPERATOR, why="holidays", now=at)
+    _look(shop, at)
+    assert _standing(engine) == ["failed:pull"]
+
+
+@pytest.mark.parametrize(
+    ("days", "rest"),
+    [
+        pytest.param([0], None, id="once"),
+        pytest.param([0, 1], 1, id="two days in a row"),
+        pytest.param([0, 3], None, id="by hand"),
+        pytest.param(range(15), 1, id="every day"),
+        pytest.param([0, 1, 2, 3, 4, 7, 8, 9, 10, 11], 3, id="weekdays, and it is Friday"),
+        pytest.param([0, 1, 2, 3, 4, 7, 8, 9, 10], 1, id="weekdays, and it is Thursday"),
+        pytest.param([0, 7, 14], 7, id="each week"),
+    ],
+)
+def test_when_the_next_run_is_due_is_read_from_the_last_week(
+    days: Sequence[int], rest: int | None
+) -> None:
+    """A shop whose day runs on weekdays is not told each Saturday that it did not run."""
+    late = [NOW + day * DAY + (day % 3) * HOUR for day in days]
+    assert usual_rest(late) == (None if rest is None else rest * DAY)
 
 
 def test_the_web_process_notices_that_nothing_runs(engine: Engine, httpserver: HTTPServer) -> None:

@@ -4,25 +4,26 @@ Called after each run, and every few minutes by the web process, which notices w
 any more. What stands is told once (``alerts``); nothing here decides about customers.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import bindparam, exists, func, select
+from sqlalchemy import bindparam, exists, select
 from sqlalchemy.orm import Session
 
 from winback.alerts import follow, tell
 from winback.business import Business
 from winback.clock import local_date
-from winback.database.tables import Enrollment, Message, Pause, StageRun
+from winback.database.tables import Enrollment, Message, Pause
 from winback.delivery.brakes import look_at_rates
 from winback.enrollment.pausing import BRAKE, standing_pauses
 from winback.outcomes.needs import find_urgent
+from winback.outcomes.runs import find_failed, find_missed, hours_since, last_well
 from winback.states import EnrollmentState, MessageState, Mode, Stage
 from winback.vouchers.stock import stock
 
 SILENT_AFTER: Final = timedelta(hours=26)
-"""A day and some patience: so long after the last send run, work that is due raises the alarm."""
+"""A day and some patience: so long after a send run ended well, work that is due is an alarm."""
 
 
 def look_after(business: Business, *, now: datetime, at: datetime) -> list[str]:
@@ -60,45 +61,58 @@ def _standing(
     lines = stock(session, business.campaigns, now=now, must_be_exported=must_be_exported)
     for need in find_urgent(session, business, lines, now=now):
         yield f"{need.what}:{need.about}", need.says
-    for stage in Stage:
-        error = session.scalar(_LAST_ERROR, {"stage": stage})
-        if error:
-            yield f"failed:{stage}", f"the last {stage} run ended early with {error}; see its log"
+    failed = {stage: says for stage in Stage if (says := find_failed(session, stage, at=at))}
+    for stage, says in failed.items():
+        yield f"failed:{stage}", says
     silence = find_silence(session, business, now=now, at=at)
     if silence is not None:
         yield "silence", silence
+    missed = find_missed_day(session, but=failed, at=at)
+    if missed is not None:
+        yield "silence:day", missed
 
 
 _BRAKED: Final = select(Pause.name, Pause.why).where(Pause.by == BRAKE, Pause.resumed_at.is_(None))
-_LAST_ERROR: Final = (
-    select(StageRun.error)
-    .where(StageRun.stage == bindparam("stage"))
-    .order_by(StageRun.started_at.desc(), StageRun.id.desc())
-    .limit(1)
-)
 
 
 def find_silence(
     session: Session, business: Business, *, now: datetime, at: datetime
 ) -> str | None:
-    """Say that work is due and nothing runs; None where something does, or nothing is due.
+    """Say that work is due and no send run ends well; None where one does, or nothing is due.
 
     A business that never ran is not silent yet, and what an operator paused is meant.
     """
-    last: datetime | None = session.scalar(_LAST_RUN, {"stage": Stage.SEND})
+    last = last_well(session, Stage.SEND)
     if last is None or at - last < SILENT_AFTER or standing_pauses(session).all is not None:
         return None
     today = local_date(now, business.settings.business.zone)
     if not session.scalar(_IS_WORK_DUE, {"today": today, "now": now}):
         return None
-    hours = int((at - last).total_seconds() // 3600)
     return (
-        f"nothing was sent or looked at for {hours} hours, and work is due; are the schedules "
-        "and their worker running? winback run does the day once"
+        f"no send run ended well for {hours_since(last, at)} hours, and work is due; are the "
+        "schedules and their worker running? winback run does the day once"
     )
 
 
-_LAST_RUN: Final = select(func.max(StageRun.started_at)).where(StageRun.stage == bindparam("stage"))
+def find_missed_day(session: Session, *, but: Collection[Stage], at: datetime) -> str | None:
+    """Say which stages of the day are missed while nobody paused everything; None where none is.
+
+    ``but`` failed, which is told already. One sentence for all: they share their schedule.
+    """
+    missed = {
+        stage: hours
+        for stage in Stage
+        if stage is not Stage.SEND and stage not in but
+        if (hours := find_missed(session, stage, at=at)) is not None
+    }
+    if not missed or standing_pauses(session).all is not None:
+        return None
+    return (
+        f"no run of {', '.join(missed)} ended well for {max(missed.values())} hours; is the daily "
+        "schedule there, and its worker running? winback run does the day once"
+    )
+
+
 _IS_WORK_DUE: Final = select(
     exists().where(
         Enrollment.state == EnrollmentState.ACTIVE, Enrollment.due_on <= bindparam("today")
