@@ -9,6 +9,7 @@ from flows.respond import apply_waiting
 from flows.send import send_batch
 from winback import day, orchestration
 from winback.day import Counts
+from winback.states import Stage
 
 
 @task(name="rehearse the days to come")
@@ -27,6 +28,9 @@ async def rehearse_ahead() -> None:
 async def reactivate(as_of: str | None = None) -> dict[str, Counts]:
     """Pull, detect, send, respond, measure, and leave word of what was done."""
     async with orchestration.opened_day(as_of) as today:
+        if orchestration.is_overtaken(today, *Stage):
+            await orchestration.publish_overtaken(today)
+            return {}
         async with orchestration.watched(today):
             done = {
                 "pull": await pull_sources(),

@@ -132,14 +132,18 @@ def name_of_run(flow: str, instant: datetime, zone: ZoneInfo) -> str:
     return f"{flow} {local_date(instant, zone)}"
 
 
-def is_overtaken(day: Day, stage: Stage) -> bool:
-    """Say whether a later run of the same stage already did what this late run was meant for.
+def is_overtaken(day: Day, *stages: Stage) -> bool:
+    """Say whether later runs already did all the stages that this late run was meant for.
 
-    After downtime every missed run starts at once (LIBRARIES: Late runs); since what is due is
-    computed from our own database, the first to run does all, and the rest have nothing to add.
+    After downtime every missed run starts at once (LIBRARIES: Late runs), or one after the other
+    where a worker takes one at a time; since what is due is computed from our own database, the
+    first to run does all, and the rest have nothing to add. A day that stands at an instant of
+    its own is never overtaken: nobody else stands there.
     """
     scheduled: datetime | None = runtime.flow_run.get_scheduled_start_time()
-    return scheduled is not None and was_done_since(day, stage, scheduled)
+    if scheduled is None or not day.is_present:
+        return False
+    return all(was_done_since(day, stage, scheduled) for stage in stages)
 
 
 def was_done_since(day: Day, stage: Stage, scheduled: datetime) -> bool:
@@ -170,13 +174,17 @@ async def publish_counts(day: Day, stage: Stage, counts: Counts) -> None:
     rows = [
         {"counted": name.replace("_", " "), "number": number} for name, number in counts.items()
     ]
-    await _publish_table(day, stage, rows, says=f"What the last {stage} run did.")
+    await _publish_table(day, f"winback-{stage}", rows, says=f"What the last {stage} run did.")
 
 
-async def publish_overtaken(day: Day, stage: Stage) -> None:
-    """Leave word that a late run did nothing, since a later one had done its work."""
-    says = f"The last {stage} run came late: a later one had done its work, so it did nothing."
-    await _publish_table(day, stage, [{"counted": "runs overtaken", "number": 1}], says=says)
+async def publish_overtaken(day: Day, stage: Stage | None = None) -> None:
+    """Leave word that a late run, of a stage or of the whole day, did nothing.
+
+    A later one had done its work.
+    """
+    key, what = ("winback-run", "day's") if stage is None else (f"winback-{stage}", stage)
+    says = f"The last {what} run came late: a later one had done its work, so it did nothing."
+    await _publish_table(day, key, [{"counted": "runs overtaken", "number": 1}], says=says)
 
 
 async def publish_needs(day: Day, stage: Stage, counts: Counts) -> None:
@@ -218,8 +226,7 @@ async def _publish(pages: Iterable[ArtifactPage]) -> None:
     )
 
 
-async def _publish_table(day: Day, stage: Stage, rows: list[dict[str, Any]], *, says: str) -> None:
-    key = f"winback-{stage}"
+async def _publish_table(day: Day, key: str, rows: list[dict[str, Any]], *, says: str) -> None:
     links = see_also(key, web_url=day.business.settings.base_url)
     await acreate_table_artifact(key=key, table=rows, description=f"{says} {links}")
 

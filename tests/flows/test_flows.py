@@ -204,6 +204,44 @@ def test_every_run_leaves_what_it_did_and_what_needs_a_person(
     assert "/artifacts/key/winback-funnel" in left["winback-respond"][0]
 
 
+MISSED_DAYS = """
+import asyncio, json
+from datetime import UTC, datetime, timedelta
+from prefect.client.orchestration import get_client
+from prefect.flow_engine import run_flow_async
+from prefect.states import Scheduled
+from flows.reactivate import reactivate
+
+async def missed(**parameters):
+    late = Scheduled(scheduled_time=datetime.now(UTC) - timedelta(days=parameters.pop("ago")))
+    async with get_client() as client:
+        run = await client.create_flow_run(reactivate, parameters=parameters, state=late)
+    return await run_flow_async(reactivate, flow_run=run, parameters=parameters)
+
+async def one_after_the_other():
+    as_of = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    first, second = await missed(ago=2), await missed(ago=1)
+    return [sorted(done) for done in (first, second, await missed(ago=1, as_of=as_of))]
+
+print(json.dumps(asyncio.run(one_after_the_other())))
+"""
+
+
+def test_missed_days_are_one_day(prefect_server: Dashboard, tmp_path: Path) -> None:
+    """P10: a worker that takes one run at a time catches up once; a day named by hand is run."""
+    home = make_shop(tmp_path / "shop", customers=1, lapsed_on=TODAY)
+
+    told = run_python(MISSED_DAYS, prefect_server.environment, home)
+
+    whole = ["detect", "measure", "pull", "respond", "send"]
+    assert json.loads(told.splitlines()[-1]) == [whole, [], whole]
+    wanted = {"sort": "CREATED_DESC", "artifacts": {"key": {"any_": ["winback-run"]}}, "limit": 3}
+    left = [
+        artifact["description"] for artifact in ask(prefect_server, "/artifacts/filter", wanted)
+    ]
+    assert ["so it did nothing" in says for says in left] == [False, True, False]
+
+
 def run_python(script: str, environment: Mapping[str, str], home: Path) -> str:
     """Run a script in a home folder, as a worker would; gives what it printed."""
     done = subprocess.run(  # noqa: S603 - our own interpreter and script
