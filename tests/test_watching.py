@@ -9,18 +9,20 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 from pytest_httpserver import HTTPServer
-from sqlalchemy import Engine, insert, select, update
+from sqlalchemy import Engine, func, insert, select, update
 from sqlalchemy.orm import Session
 from werkzeug import Request, Response
 
 from tests.conftest import NOW
 from tests.delivery.shop import Shop, make_business
 from winback.clock import SetClock
-from winback.database.tables import Alert, ChannelPause, Pause, StageRun
+from winback.database.tables import Alert, ChannelPause, Message, Pause, StageRun
 from winback.delivery.leases import beat, begin_worker
+from winback.delivery.settling import Verdict, settle_by_hand
 from winback.enrollment.pausing import OPERATOR, PauseScope, pause
 from winback.listening import watching
 from winback.outcomes.runs import usual_rest
+from winback.providers.outgoing import Unclear
 from winback.states import Channel, Stage
 from winback.watching import SILENT_AFTER, look_after
 
@@ -218,6 +220,32 @@ def test_when_the_next_run_is_due_is_read_from_the_last_week(
     """A shop whose day runs on weekdays is not told each Saturday that it did not run."""
     late = [NOW + day * DAY + (day % 3) * HOUR for day in days]
     assert usual_rest(late) == (None if rest is None else rest * DAY)
+
+
+def test_a_doubt_that_nobody_settles_does_not_hide_later_ones(engine: Engine) -> None:
+    """What stays unknown on another day is told again, once, and settling some is no news (P2)."""
+    shop = Shop(make_business(engine))
+    shop.mail.answer = lambda _: Unclear("lost")
+    shop.enroll()
+    shop.send()
+    later = NOW + 30 * HOUR
+    [told] = _look(shop, later)
+    assert told.startswith("1 message stays unknown (1)")
+    shop.now += 10 * DAY
+    shop.enroll()
+    shop.enroll()
+    shop.send()
+    assert _look(shop, shop.now + HOUR) == []
+    later = shop.now + 30 * HOUR
+    [told] = _look(shop, later)
+    assert told.startswith("2 messages stay unknown")
+    assert _look(shop, later) == []
+    with Session(engine) as session, session.begin():
+        newest = session.scalar(select(func.max(Message.id)))
+        assert newest is not None
+        settle_by_hand(session, shop.business, newest, Verdict.NOT_SENT, now=later)
+    assert _look(shop, later) == []
+    assert _standing(engine) == ["unknown:2026-03-02", "unknown:2026-03-12"]
 
 
 def test_the_web_process_notices_that_nothing_runs(engine: Engine, httpserver: HTTPServer) -> None:

@@ -1,6 +1,7 @@
 """What waits for a person, each with one sentence that says what to do about it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -12,7 +13,7 @@ from winback.database.tables import Case, ChannelPause, Event, Message, Pause, R
 from winback.messages.compiling import failing_edits
 from winback.outcomes.account import UNFINISHED_AFTER
 from winback.outcomes.figures import Need
-from winback.outcomes.unknown import Unknown, read_unknown
+from winback.outcomes.unknown import Unknown, by_day, read_unknown
 from winback.states import CaseKind, CaseState, EventState, MessageState, Mode
 from winback.vouchers.stock import LOW_SHARE, StockLine
 
@@ -65,10 +66,16 @@ def find_urgent(
 
     Without pauses: who paused knows, and a brake has its own alert.
     """
-    doubts = doubt_needs(read_unknown(session), now=now)
+    # One for each day: an old doubt that nobody settles does not hide the later ones.
+    left = (
+        replace(need, about=day)
+        for day, doubts in by_day(read_unknown(session), business.zone).items()
+        for need in doubt_needs(doubts, now=now)
+        if need.what == _LEFT_UNKNOWN
+    )
     return (
         *_paused(session, now),
-        *(need for need in doubts if need.what == _LEFT_UNKNOWN),
+        *left,
         *_dead_events(session),
         *_template_needs(session, business),
         *stock_needs(lines, business.settings.mode),

@@ -1,12 +1,16 @@
 """What stays unknown: messages in doubt, each with what was looked for so far."""
 
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from winback.clock import local_date
 from winback.database.tables import Message
 from winback.states import Channel, MessageState
 
@@ -30,6 +34,14 @@ class Unknown:
     def plain(self) -> dict[str, Any]:
         """Give it as facts for JSON."""
         return asdict(self)
+
+
+def by_day(unknown: Iterable[Unknown], zone: ZoneInfo) -> dict[str, list[Unknown]]:
+    """Sort doubts by the local day on which they came, as YYYY-MM-DD; empty where none is known."""
+    days: defaultdict[str, list[Unknown]] = defaultdict(list)
+    for one in unknown:
+        days["" if one.since is None else local_date(one.since, zone).isoformat()].append(one)
+    return days
 
 
 def read_unknown(session: Session) -> tuple[Unknown, ...]:
