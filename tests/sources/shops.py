@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from winback.database.tables import RejectedRow, Table
 from winback.settings import BusinessSettings, EmailSender, SenderSettings, Settings
 from winback.sources.config import load_sources
-from winback.sources.pulling import PullCounts, pull_sources
+from winback.sources.pulling import Progress, PullCounts, pull_sources
 from winback.states import Mode
 
 SECRET = "a secret of the tests"
@@ -82,7 +82,12 @@ class Shop:
         with (self.home / name).open("a", encoding="utf-8") as file:
             file.write("".join(f"{line}\n" for line in lines))
 
-    def pull(self, only: str | None = None, now: datetime | None = None) -> PullCounts:
+    def pull(
+        self,
+        only: str | None = None,
+        now: datetime | None = None,
+        progress: Progress | None = None,
+    ) -> PullCounts:
         """Pull all sources."""
         return pull_sources(
             self.engine,
@@ -92,6 +97,7 @@ class Shop:
             home=self.home,
             now=now or self.now,
             only=only,
+            progress=progress,
         )
 
     def all(self, table: type[Table], *columns: str) -> Sequence[Any]:

@@ -1,9 +1,15 @@
-"""Pull every source: what is new or changed, each part in one transaction, safe to repeat."""
+"""Pull every source: what is new or changed, each slice in one transaction, safe to repeat.
+
+A slice is read into temporary tables first, and its transaction begins only when all of it is
+there: however slow a source is, on SQLite nobody who writes waits for it.
+"""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -22,9 +28,14 @@ from winback.sources.files import FilesSource
 from winback.sources.protocol import Mark, Part, Progress, Reading, Slice, Source
 from winback.sources.purchase_rows import PurchaseForm
 from winback.sources.sql import SqlSource
-from winback.sources.staging import one_pull_at_a_time, pulling_connection
+from winback.sources.staging import (
+    PulledMeanwhile,
+    one_pull_at_a_time,
+    pulling_connection,
+    without_writing,
+)
 from winback.sources.taking_customers import TakingCustomers
-from winback.sources.taking_purchases import Taken, Taking
+from winback.sources.taking_purchases import Taking
 from winback.sources.waiting import WAITING_NAMES, Waiting, any_waiting
 from winback.states import Mode
 
@@ -40,13 +51,15 @@ _KEEP_MARK: Final = on_conflict(
     "path",
     replaces=("size", "line", "fingerprint", "pulled_at"),
 )
+_Marks = Mapping[tuple[Part, str], Mark]
 _MARKS: Final = select(
+    SourceWatermark.part,
     SourceWatermark.path,
     SourceWatermark.size,
     SourceWatermark.line,
     SourceWatermark.fingerprint,
     SourceWatermark.pulled_at,
-).where(SourceWatermark.source == bindparam("source"), SourceWatermark.part == bindparam("part"))
+).where(SourceWatermark.source == bindparam("source"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +161,7 @@ class _Pull:
         self._zone = settings.business.zone
         zone = source.how.time_zone
         self._source_zone = ZoneInfo(zone) if zone else self._zone
+        self._marks: _Marks = {}
         self._rows: Source = _source_of(source, settings, home, self._source_zone)
 
     def all_parts(self, refused: list[SourceError]) -> PullCounts:
@@ -167,16 +181,15 @@ class _Pull:
         return counts
 
     def _part(self, part: Part, refused: list[SourceError]) -> PullCounts:
-        """Pull one part in one transaction: rows, sums and watermarks together."""
+        """Pull one part, each slice in a transaction: rows, sums and watermark together."""
         counts = PullCounts()
-        with (
-            pulling_connection(self._engine) as connection,
-            committing(connection.begin(), "pull.part"),
-        ):
-            one_pull_at_a_time(connection)
-            marks = _marks(connection, self._source.name, part)
-            if part == "purchases" and any_waiting(connection, self._source.name):
+        with pulling_connection(self._engine) as connection:
+            with without_writing(connection):
+                self._marks = _marks(connection, self._source.name)
+                has_waiting = part == "purchases" and any_waiting(connection, self._source.name)
+            if has_waiting:
                 counts += self._waiting(connection)
+            marks = {path: mark for (its, path), mark in self._marks.items() if its == part}
             pieces = self._rows.slices(part, marks)
             while True:
                 # A refused file leaves nothing behind; the files beside it are taken.
@@ -184,16 +197,7 @@ class _Pull:
                     piece = next(pieces, None)
                     if piece is None:
                         break
-                    with connection.begin_nested():
-                        taken = self._take(connection, part, piece)
-                        _keep_mark(
-                            connection,
-                            self._source.name,
-                            part,
-                            path=piece.path,
-                            mark=piece.mark(self._now),
-                        )
-                        counts += taken
+                    counts += self._take(connection, part, piece)
                 except SourceError as error:
                     refused.append(error)
                     if _is_over(pieces):
@@ -208,27 +212,62 @@ class _Pull:
                 done, total = piece.progress()
                 self._tell(Reading(self._source.name, part, piece.path, rows, done, total))
 
+        taking: TakingCustomers | Taking
         with Session(bind=connection, join_transaction_mode="rollback_only") as session:
+            writing = partial(self._writing, connection, session, part, piece)
             if part == "customers":
-                taken = TakingCustomers(
+                taking = TakingCustomers(
                     connection,
                     session,
                     self._customer_form(names),
                     self._settings.business.currency,
                     self._now,
                     step,
-                ).take(piece)
+                    writing,
+                )
             else:
-                taken = Taking(
+                taking = Taking(
                     connection,
                     session,
                     self._purchase_form(piece.path, names),
                     self._now,
                     self._source.how.customers is None,
                     step,
-                ).take(piece)
+                    writing,
+                )
+            return self._taken(taking, piece)
+
+    def _taken(self, taking: TakingCustomers | Taking, piece: Slice) -> PullCounts:
+        try:
+            taken = taking.take(piece)
+        except PulledMeanwhile:
+            name = self._source.name
+            logger.info("%s: another pull has taken from it; %s is left to it", name, piece.path)
+            return PullCounts()
+        return PullCounts(taken.read, taken.added, taken.changed, taken.rejected)
+
+    @contextmanager
+    def _writing(
+        self, connection: Connection, session: Session, part: Part, piece: Slice
+    ) -> Iterator[None]:
+        """Begin to write what was read of a slice, and commit it with its watermark.
+
+        Raises PulledMeanwhile where another pull has taken from the source since: what was read
+        then stands on what is no longer so.
+        """
+        source = self._source.name
+        # Known before the lock is taken: a file may be read once more for it.
+        mark = piece.mark(self._now)
+        with committing(connection.begin(), "pull.part"):
+            one_pull_at_a_time(connection)
+            if _marks(connection, source) != self._marks:
+                raise PulledMeanwhile
+            yield
             session.commit()
-        return _counts(taken)
+            if not isinstance(piece, Waiting):
+                _keep_mark(connection, source, part, path=piece.path, mark=mark)
+            marks = _marks(connection, source)
+        self._marks = marks
 
     def _waiting(self, connection: Connection) -> PullCounts:
         """Take purchases whose customer came since; they were counted as read before."""
@@ -241,12 +280,19 @@ class _Pull:
             business_zone=self._zone,
             date_format=None,
         )
+        piece = Waiting(connection, self._source.name)
         with Session(bind=connection, join_transaction_mode="rollback_only") as session:
-            taking = Taking(connection, session, form, self._now, False, lambda _rows: None)  # noqa: FBT003
-            taken = taking.take(Waiting(connection, self._source.name))
-            session.commit()
-        taken.read = 0
-        return _counts(taken)
+            writing = partial(self._writing, connection, session, "purchases", piece)
+            taking = Taking(
+                connection,
+                session,
+                form,
+                self._now,
+                False,  # noqa: FBT003 - as a field
+                lambda _rows: None,
+                writing,
+            )
+            return replace(self._taken(taking, piece), read=0)
 
     def _customer_form(self, names: Sequence[str]) -> CustomerForm:
         customers = self._source.how.customers
@@ -283,18 +329,17 @@ def _source_of(source: SourceConfig, settings: Settings, home: Path, zone: ZoneI
     return SqlSource(source.name, source.how, zone)
 
 
-def _counts(taken: Taken) -> PullCounts:
-    return PullCounts(taken.read, taken.added, taken.changed, taken.rejected)
-
-
 def _is_over(pieces: Iterator[Slice]) -> bool:
     """Say whether a generator ended by its own error, and gives nothing more."""
     return getattr(pieces, "gi_frame", None) is None
 
 
-def _marks(connection: Connection, source: str, part: Part) -> Mapping[str, Mark]:
-    rows = connection.execute(_MARKS, {"source": source, "part": part})
-    return {row.path: Mark(row.size, row.line, row.fingerprint, row.pulled_at) for row in rows}
+def _marks(connection: Connection, source: str) -> _Marks:
+    rows = connection.execute(_MARKS, {"source": source})
+    return {
+        (row.part, row.path): Mark(row.size, row.line, row.fingerprint, row.pulled_at)
+        for row in rows
+    }
 
 
 def _keep_mark(connection: Connection, source: str, part: Part, *, path: str, mark: Mark) -> None:

@@ -29,6 +29,7 @@ from sqlalchemy.schema import CreateTable
 
 from winback.database.bulk import Cell, write_rows
 from winback.database.types import Amount, RowId, Utc
+from winback.errors import SourceError
 from winback.sources.customer_rows import FRESH_COLUMNS
 
 BATCH: Final = 20_000
@@ -44,7 +45,12 @@ def pulling_connection(engine: Engine) -> Iterator[Connection]:
     """Give a connection for a pull: on SQLite its temporary tables stand in files, not memory."""
     with engine.connect() as connection:
         if engine.dialect.name != "sqlite":
-            yield connection
+            try:
+                yield connection
+            except BaseException:
+                # Not given to anybody else: its temporary tables go with it.
+                connection.invalidate()
+                raise
             return
         driver: Any = connection.connection.driver_connection
         driver.execute("PRAGMA temp_store=FILE")
@@ -56,21 +62,69 @@ def pulling_connection(engine: Engine) -> Iterator[Connection]:
             driver.execute("PRAGMA temp_store=MEMORY")
 
 
+@contextmanager
+def without_writing(connection: Connection) -> Iterator[None]:
+    """Have a transaction that writes nothing but temporary tables.
+
+    On SQLite it takes no lock: however slow a source is, nobody waits for it.
+    """
+    connection.execution_options(winback_reads_only=True)
+    try:
+        with connection.begin():
+            _stage_in_utc(connection)
+            yield
+    finally:
+        connection.execution_options(winback_reads_only=False)
+
+
 def one_pull_at_a_time(connection: Connection) -> None:
-    """Wait for another pull to end; SQLite's writers wait for each other anyway."""
+    """Wait for what another pull writes; SQLite's writers wait for each other anyway."""
     if connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_advisory_xact_lock(_ONE_PULL)))
+        _stage_in_utc(connection)
+
+
+def _stage_in_utc(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
         # Staged instants are written in UTC and without a zone.
         connection.execute(text("SET LOCAL TIME ZONE 'UTC'"))
 
 
+class PulledMeanwhile(Exception):
+    """Another pull took from this source since this one began to read: nothing is written."""
+
+
+@contextmanager
+def staged_apart(connection: Connection, *tables: Table) -> Iterator[None]:
+    """Have temporary tables that outlive a transaction: filled in one, used in the next."""
+    with without_writing(connection):
+        _create(connection, tables)
+    try:
+        yield
+    except (SourceError, PulledMeanwhile):
+        # After any other error the connection is not used again, and they are gone with it.
+        with without_writing(connection):
+            _drop(connection, tables)
+        raise
+    with without_writing(connection):
+        _drop(connection, tables)
+
+
 @contextmanager
 def staged(connection: Connection, *tables: Table) -> Iterator[None]:
-    """Have temporary tables for as long as they are needed."""
-    for table in tables:
-        connection.exec_driver_sql(_written(table, connection.dialect))
+    """Have temporary tables for as long as they are needed, within a transaction."""
+    _create(connection, tables)
     yield
     # After an error the transaction is rolled back, and they are gone with it.
+    _drop(connection, tables)
+
+
+def _create(connection: Connection, tables: Sequence[Table]) -> None:
+    for table in tables:
+        connection.exec_driver_sql(_written(table, connection.dialect))
+
+
+def _drop(connection: Connection, tables: Sequence[Table]) -> None:
     for table in reversed(tables):
         connection.exec_driver_sql(f"DROP TABLE {table.name}")
 

@@ -4,6 +4,7 @@ Addresses are checked only for rows whose hash is new; all writing is set-based.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -49,7 +50,8 @@ from winback.sources.staging import (
     customers_table,
     know_sizes,
     next_ids,
-    staged,
+    staged_apart,
+    without_writing,
     write_staged,
 )
 from winback.sources.taking_addresses import write_addresses
@@ -72,33 +74,41 @@ class TakingCustomers:
     currency: str
     now: datetime
     step: Callable[[int], None]
+    writing: Callable[[], AbstractContextManager[None]]
+    """Begins the transaction that writes, once all rows were read, and commits it."""
 
     def take(self, piece: Slice) -> Taken:
         """Take the whole slice; raises SourceError when it must be refused whole."""
         rejects = Rejects(self.connection, self.form.source, "customers", piece.path)
         as_read = customers_table(self.form.names)
         tables = (as_read, staging.repeats, staging.rejected, staging.fresh, staging.consents)
-        with staged(self.connection, *tables):
-            taken = self._stage(piece, rejects, as_read)
-            know_sizes(self.connection, as_read)
-            self._normalize(as_read, rejects, piece)
-            know_sizes(self.connection, staging.fresh)
-            emails = emails_given_up(self.connection, self.form.source)
-            taken.added, taken.changed = self._write()
-            merge_by_email(self.session, emails, now=self.now, currency=self.currency)
-            if rejects.any_kept():
-                still = RejectedRow.external_id.in_(select(as_read.c.external_id)) & ~(
-                    RejectedRow.external_id.in_(select(_F.external_id))
-                )
-                rejects.forget(
-                    is_whole=piece.is_whole,
-                    first_line=piece.first_line,
-                    but=func.coalesce(still, literal(False)),  # noqa: FBT003 - an SQL literal
-                )
-                rejects.forget_ids(RejectedRow.external_id.in_(select(_F.external_id)))
-            rejects.keep(self.now)
+        with staged_apart(self.connection, *tables):
+            with without_writing(self.connection):
+                taken = self._stage(piece, rejects, as_read)
+                know_sizes(self.connection, as_read)
+            with self.writing():
+                self._take_staged(piece, taken, rejects=rejects, as_read=as_read)
         taken.rejected = rejects.count
         return taken
+
+    def _take_staged(self, piece: Slice, taken: Taken, *, rejects: Rejects, as_read: Table) -> None:
+        """Write what is new or changed, and keep what was rejected."""
+        self._normalize(as_read, rejects, piece)
+        know_sizes(self.connection, staging.fresh)
+        emails = emails_given_up(self.connection, self.form.source)
+        taken.added, taken.changed = self._write()
+        merge_by_email(self.session, emails, now=self.now, currency=self.currency)
+        if rejects.any_kept():
+            still = RejectedRow.external_id.in_(select(as_read.c.external_id)) & ~(
+                RejectedRow.external_id.in_(select(_F.external_id))
+            )
+            rejects.forget(
+                is_whole=piece.is_whole,
+                first_line=piece.first_line,
+                but=func.coalesce(still, literal(False)),  # noqa: FBT003 - an SQL literal
+            )
+            rejects.forget_ids(RejectedRow.external_id.in_(select(_F.external_id)))
+        rejects.keep(self.now)
 
     def _stage(self, piece: Slice, rejects: Rejects, as_read: Table) -> Taken:
         """Read all rows into the temporary table; of rows with one id the last holds."""

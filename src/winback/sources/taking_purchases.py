@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -34,7 +34,14 @@ from winback.sources.purchase_statements import (
     insert_known,
 )
 from winback.sources.rejecting import Rejects
-from winback.sources.staging import BATCH, next_ids, small_sorts, staged
+from winback.sources.staging import (
+    BATCH,
+    next_ids,
+    small_sorts,
+    staged,
+    staged_apart,
+    without_writing,
+)
 from winback.sources.staging_purchases import stage_purchases
 from winback.sources.waiting import as_written
 
@@ -66,23 +73,31 @@ class Taking:
     """Whether customers that only purchases name are made from them."""
     step: Callable[[int], None]
     """Told how many rows were read, now and then."""
+    writing: Callable[[], AbstractContextManager[None]]
+    """Begins the transaction that writes, once all rows were read, and commits it."""
 
     def take(self, piece: Slice) -> Taken:
         """Take the whole slice; raises SourceError when it must be refused whole."""
         rejects = Rejects(self.connection, self.form.source, "purchases", piece.path)
         tables = (staging.purchases, staging.repeats, staging.rejected)
-        with staged(self.connection, *tables):
-            read = stage_purchases(
-                self.connection, self.form, piece, rejects=rejects, step=self.step
-            )
-            taken = Taken(read=read)
-            self._apply(taken, rejects)
-            if rejects.any_kept():
-                rejects.forget(is_whole=piece.is_whole, first_line=piece.first_line)
-                ids = select(self._final_id())
-                rejects.forget_ids(RejectedRow.external_id.in_(ids))
-            rejects.keep(self.now)
+        with staged_apart(self.connection, *tables):
+            with without_writing(self.connection):
+                read = stage_purchases(
+                    self.connection, self.form, piece, rejects=rejects, step=self.step
+                )
+            with self.writing():
+                taken = self._write(piece, read, rejects)
         taken.rejected = rejects.count
+        return taken
+
+    def _write(self, piece: Slice, read: int, rejects: Rejects) -> Taken:
+        taken = Taken(read=read)
+        self._apply(taken, rejects)
+        if rejects.any_kept():
+            rejects.forget(is_whole=piece.is_whole, first_line=piece.first_line)
+            ids = select(self._final_id())
+            rejects.forget_ids(RejectedRow.external_id.in_(ids))
+        rejects.keep(self.now)
         return taken
 
     def _apply(self, taken: Taken, rejects: Rejects) -> None:
