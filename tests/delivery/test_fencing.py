@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from tests.delivery.shop import Shop
 from winback.database.engine import make_engine
-from winback.database.tables import Message, Worker
+from winback.database.tables import Message, Voucher, Worker
 from winback.delivery.calling import POLL, Desk
 from winback.delivery.claiming import claim, due_messages
 from winback.delivery.composing import Claimed
@@ -21,9 +21,10 @@ from winback.delivery.leases import LEASE, Lease, LeaseLost, begin_worker, end_w
 from winback.delivery.queueing import queue_due
 from winback.delivery.recording import Called, NotCalled, record_results
 from winback.delivery.sending import SendCounts
+from winback.delivery.settling import Verdict, settle_by_hand
 from winback.enrollment.pausing import PauseScope, pause, resume
 from winback.providers.outgoing import Accepted, Busy, Outgoing, Refused, Result
-from winback.states import Channel, MessageState
+from winback.states import Channel, MessageState, VoucherState
 
 S = MessageState
 DAY = timedelta(days=1)
@@ -66,6 +67,33 @@ def test_a_worker_that_lost_its_lease_calls_nobody_and_its_acceptance_counts(sho
     assert (second.state, third.state) == (S.QUEUED, S.QUEUED)
     shop.mail.answer = None
     assert shop.send().accepted == 2
+
+
+def test_a_late_acceptance_repairs_what_an_operator_called_not_sent(shop: Shop) -> None:
+    """Late evidence repairs the row and its code and sends nothing: the customer has both (P1)."""
+
+    def answer(_: Outgoing) -> Result:
+        others_take_over(shop)
+        (message,) = shop.messages()
+        with Session(shop.engine) as session, session.begin():
+            settle_by_hand(session, shop.business, message.id, Verdict.NOT_SENT, now=shop.now)
+        return Accepted("late")
+
+    shop.mail.answer = answer
+    one = shop.enroll(next_step="voucher")
+
+    shop.send()
+    shop.mail.answer = None
+    shop.send()
+
+    (message,) = shop.messages(one)
+    assert (message.state, message.reason, message.settled_at) == (S.ACCEPTED, "", None)
+    assert (message.accepted_at, message.provider_message_id) == (shop.now, "late")
+    assert message.cost == shop.business.settings.economics.email_cost
+    with Session(shop.engine) as session:
+        code = session.scalars(select(Voucher).where(Voucher.id == message.voucher_id)).one()
+    assert (code.state, code.issued_by) == (VoucherState.ISSUED, message.id)
+    assert len(shop.mail.sent) == 1
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import Row, bindparam, delete, exists, select
+from sqlalchemy import Row, bindparam, delete, exists, select, update
 from sqlalchemy.orm import Session
 
 from winback.clock import local_date
@@ -27,7 +28,9 @@ from winback.delivery.daily import give_back
 from winback.delivery.doubting import first_look
 from winback.delivery.falling import Fallen, fall
 from winback.delivery.machine import IN_FLIGHT_OR_IN_DOUBT, SETTLED, MessageEvent, move
+from winback.delivery.news import apply_news
 from winback.delivery.reaching import close_contact_point
+from winback.delivery.repairing import repair
 from winback.delivery.run import Run
 from winback.delivery.whereabouts import country_of
 from winback.enrollment.machine import EnrollmentEvent
@@ -36,7 +39,7 @@ from winback.enrollment.passing import Done, pass_steps
 from winback.enrollment.pausing import PROVIDER, PauseScope, pause
 from winback.enrollment.timeline import StepEnd
 from winback.providers.outgoing import Accepted, Busy, Refused, Result, Unclear
-from winback.states import Channel, MessageState, SuppressionReason
+from winback.states import Channel, EventKind, MessageState, SuppressionReason
 from winback.vouchers.reserving import return_unsent
 
 _log = logging.getLogger(__name__)
@@ -143,8 +146,12 @@ def _accept(session: Session, run: Run, ended: Sequence[tuple[Called, Row[Any]]]
                 _accepted_values(run, one, row),
             )
             for one, row in ended
+            if not _was_judged(row)
         ],
     )
+    for one, row in ended:
+        if _was_judged(row):
+            _repair(session, run, one, row)
     pass_steps(
         session,
         run,
@@ -176,6 +183,38 @@ def _accepted_values(run: Run, one: Called, row: Row[Any]) -> dict[str, Any]:
         "cost": one.cost,
         "look_at": None,
     }
+
+
+def _was_judged(row: Row[Any]) -> bool:
+    """Say whether it counts as not sent, though nothing that its provider told says so."""
+    return row.state is MessageState.FAILED and row.accepted_at is None
+
+
+def _repair(session: Session, run: Run, one: Called, row: Row[Any]) -> None:
+    """Take the late word as the evidence that it is, by the road of a provider's news (DS-10)."""
+    assert isinstance(one.result, Accepted)  # noqa: S101 - sorted by kind
+    segments = one.result.segments or one.segments
+    session.connection().execute(
+        _PRICE,
+        {"b_id": row.id, "b_send_id": row.send_id, "cost": one.cost, "segments": segments},
+    )
+    apply_news(
+        session,
+        row.id,
+        EventKind.ACCEPTED,
+        at=row.claimed_at,
+        reason="its worker told late",
+        provider_message_id=one.result.provider_message_id,
+        on_proof=partial(repair, business=run.business, now=run.now),
+    )
+
+
+_MESSAGES: Final = table_of(Message)
+_PRICE: Final = (
+    update(_MESSAGES)
+    .where(_MESSAGES.c.id == bindparam("b_id"), _MESSAGES.c.send_id == bindparam("b_send_id"))
+    .values(cost=bindparam("cost"), segments=bindparam("segments"))
+)
 
 
 def _doubt(session: Session, run: Run, ended: Sequence[tuple[Called, Row[Any]]]) -> None:
