@@ -35,7 +35,10 @@ COUNTRY = (21408,)
 INVALID = (21211, 21612, 21614, 21635, 30005)
 # 30003 and 30008 might be tried once more, but they come after an acceptance: P1 binds.
 THIS_MESSAGE = (30003, 30004, 30006, 30007, 30008, 30036, 63016, 99999)
-CHANNEL = (20003, 20404, 21606, 21608, 21701, 21703, 21704, 21705, 30002, 30032, 30034)
+CHANNEL = (
+    *(20003, 20404, 21212, 21603, 21606, 21608, 21609, 21659, 21660, 21661),
+    *(21701, 21703, 21704, 21705, 30002, 30032, 30034),
+)
 PASSING = {
     20429: MINUTE,
     21611: MINUTE,
@@ -207,8 +210,8 @@ def test_codes_that_pass_put_the_message_back_for_as_long(
         (400, S.FAILED),
         (401, S.QUEUED),
         (403, S.QUEUED),
-        (404, S.FAILED),
-        (405, S.FAILED),
+        (404, S.QUEUED),
+        (405, S.QUEUED),
         (413, S.FAILED),
         (429, S.QUEUED),
         (500, S.UNCONFIRMED),
@@ -221,7 +224,8 @@ def test_what_sendgrid_answers_decides_what_becomes_of_the_mail(
     shop: Shop, httpserver: HTTPServer, status: int, state: MessageState
 ) -> None:
     """Definitely not sent, not now, or perhaps: never a second try of what is unclear (SG-14)."""
-    httpserver.expect_request("/v3/mail/send").respond_with_data("", status=status)
+    said = {"errors": [{"message": "no", "field": None, "help": None}]}
+    httpserver.expect_request("/v3/mail/send").respond_with_json(said, status=status)
     one = shop.enroll(phones=[])
 
     send(shop, httpserver)
@@ -229,5 +233,17 @@ def test_what_sendgrid_answers_decides_what_becomes_of_the_mail(
     assert shop.states(one) == [("concern", E, state)]
     with Session(shop.engine) as session:
         paused = session.scalars(select(ChannelPause.channel)).all()
-    assert paused == ([E] if status in {401, 403} else [])
+    assert paused == ([E] if status in {401, 403, 404, 405} else [])
     assert len(httpserver.log) == 1
+
+
+def test_a_wrong_url_burns_no_step(shop: Shop, httpserver: HTTPServer) -> None:
+    """A proxy's 404 is no answer of the provider's: what was due waits, and the channel is told."""
+    httpserver.expect_request("/v3/mail/send").respond_with_data("<html>nginx</html>", status=404)
+    waiting = [shop.enroll(phones=[]) for _ in range(3)]
+
+    assert send(shop, httpserver).failed == 0
+
+    assert all(shop.states(one) == [("concern", E, S.QUEUED)] for one in waiting)
+    with Session(shop.engine) as session:
+        assert session.scalars(select(ChannelPause.why)).all() == ["404 status 404"]

@@ -64,15 +64,15 @@ async def test_202_is_accepted_with_the_message_id(httpserver: HTTPServer, mails
         (400, "message"),
         (401, "channel"),
         (403, "channel"),
-        (404, "message"),
-        (405, "message"),
+        (404, "channel"),
+        (405, "channel"),
         (413, "message"),
     ],
 )
 async def test_sendgrid_refuses_for_good(
     httpserver: HTTPServer, mails: Sender, status: int, scope: str
 ) -> None:
-    """SG-14: surely not sent; 401 and 403 pause the channel."""
+    """SG-14: surely not sent; what every other mail would meet pauses the channel."""
     httpserver.expect_request(SEND).respond_with_json(
         {"errors": [{"message": "no", "field": None, "help": None}]}, status=status
     )
@@ -104,12 +104,24 @@ async def test_an_invalid_recipient_is_told_apart(httpserver: HTTPServer, mails:
 async def test_an_error_body_of_another_shape_does_no_harm(
     httpserver: HTTPServer, mails: Sender, texts: Sender, body: str
 ) -> None:
-    """SG-13: a proxy's HTML page is an answer, too."""
-    httpserver.expect_request(SEND).respond_with_data(body, status=400)
-    httpserver.expect_request(CREATE).respond_with_data(body, status=400)
+    """SG-13: a proxy's HTML page is an answer, too: not the provider's, and not the message's."""
+    for status in (400, 404, 407, 422):
+        httpserver.clear()
+        httpserver.expect_request(SEND).respond_with_data(body, status=status)
+        httpserver.expect_request(CREATE).respond_with_data(body, status=status)
 
-    assert await mails.send(mail()) == Refused("400", "status 400", "message")
-    assert await texts.send(text()) == Refused("400", "unlisted code", "message")
+        said = str(status)
+        assert await mails.send(mail()) == Refused(said, f"status {said}", "channel")
+        assert await texts.send(text()) == Refused(said, f"status {said}, no code", "channel")
+
+
+async def test_a_mail_that_is_too_large_is_its_own_fault(
+    httpserver: HTTPServer, mails: Sender
+) -> None:
+    """413 by a proxy says something of this mail; the others may pass."""
+    httpserver.expect_request(SEND).respond_with_data("<html>too large</html>", status=413)
+
+    assert await mails.send(mail()) == Refused("413", "status 413", "message")
 
 
 @pytest.mark.parametrize(

@@ -43,12 +43,13 @@ from winback.states import Channel
 BASE_URL: Final = "https://api.sendgrid.com"
 
 SCOPE_BY_STATUS: Final[Mapping[int, Scope]] = {
-    # FACTS.md SG-14: surely not sent; 401 and 403 are the account's fault, so the channel pauses.
+    # FACTS.md SG-14: surely not sent. 401 and 403 are the account's fault, 404 and 405 the URL's:
+    # every other mail would meet the same, so the channel pauses.
     400: "message",
     401: "channel",
     403: "channel",
-    404: "message",
-    405: "message",
+    404: "channel",
+    405: "channel",
     413: "message",
 }
 
@@ -70,6 +71,7 @@ _TO_FIELD: Final = re.compile(r"personalizations\.\d+\.to(\.\d+)?\.email")
 _ACCEPTED: Final = 202
 _BUSY: Final = 429
 _REQUEST_TIMEOUT: Final = 408
+_TOO_LARGE: Final = 413
 
 
 def build_mail(message: OutgoingEmail) -> dict[str, Any]:
@@ -215,6 +217,9 @@ def classify(answer: Answer, *, now: datetime) -> Result:
         return Unclear(f"status {answer.status}")
     reason, field = read_error(answer.body)
     scope = SCOPE_BY_STATUS.get(answer.status, "message")
+    if not reason and answer.status != _TOO_LARGE:
+        # No answer of SendGrid's (SG-13): a proxy, or a wrong URL, and no fault of this mail.
+        scope = "channel"
     if scope == "message" and _TO_FIELD.fullmatch(field):
         scope = "address_invalid"
     return Refused(str(answer.status), reason or f"status {answer.status}", scope)

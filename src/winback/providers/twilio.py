@@ -26,6 +26,7 @@ from winback.providers.outgoing import (
     OutgoingText,
     Refused,
     Result,
+    Scope,
     Unclear,
 )
 from winback.providers.quiet import quiet_vendor_loggers
@@ -206,10 +207,15 @@ def classify(answer: Answer, *, now: datetime) -> Result:
     if row.scope is None:
         wait = seconds_to_wait(answer.headers, now=now)
         return Busy(row.wait_seconds if wait is None else wait, f"{code}: {row.meaning}")
-    shown = str(code) if code is not None else str(answer.status)
+    return _refused(answer.status, code, row.meaning, row.scope)
+
+
+def _refused(status: int, code: int | None, meaning: str, scope: Scope) -> Refused:
+    if code is None:
+        # No answer of Twilio's: a proxy, or a wrong URL, and no fault of this text.
+        return Refused(str(status), f"status {status}, no code", "channel")
     # The codes decide; a 401 or 403 with an unlisted one is still the account's.
-    scope = "channel" if answer.status in _CHANNEL_STATUSES else row.scope
-    return Refused(shown, row.meaning, scope)
+    return Refused(str(code), meaning, "channel" if status in _CHANNEL_STATUSES else scope)
 
 
 def read_body(body: bytes) -> dict[str, Any]:

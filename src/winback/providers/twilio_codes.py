@@ -36,10 +36,14 @@ CODES: Final[Mapping[int, TwilioCode]] = {
     20404: TwilioCode("account or resource not found", "channel", alerts=True),
     20429: TwilioCode("too many requests at once", None),
     21211: TwilioCode("the number is invalid", "address_invalid", suppression=_INVALID),
+    21212: TwilioCode("the sender is invalid", "channel", alerts=True),
     21408: TwilioCode("texts to that country are not permitted", "country", alerts=True),
-    # 21606, 21701, 21703 to 21705 are not in FACTS.md: read in Twilio's error list, never run.
+    # 21212, 21603, 21606, 21609, 21659 to 21661, 21701, 21703 to 21705 are not in FACTS.md: read
+    # in Twilio's error list, never run.
+    21603: TwilioCode("no sender is given", "channel", alerts=True),
     21606: TwilioCode("the sender cannot send texts", "channel", alerts=True),
     21608: TwilioCode("trial account, recipient not verified", "channel", alerts=True),
+    21609: TwilioCode("the callback's URL is invalid", "channel", alerts=True),
     21610: TwilioCode(
         "the recipient opted out", "recipient_opted_out", suppression=SuppressionReason.STOPPED
     ),
@@ -47,6 +51,9 @@ CODES: Final[Mapping[int, TwilioCode]] = {
     21612: TwilioCode("no route to the number", "address_invalid", suppression=_INVALID),
     21614: TwilioCode("not a mobile number", "address_invalid", suppression=_INVALID),
     21635: TwilioCode("a landline", "address_invalid", suppression=_INVALID),
+    21659: TwilioCode("the sender is no number of Twilio's", "channel", alerts=True),
+    21660: TwilioCode("the sender is no number of the account", "channel", alerts=True),
+    21661: TwilioCode("the sender cannot send texts", "channel", alerts=True),
     21701: TwilioCode("the messaging service does not exist", "channel", alerts=True),
     21703: TwilioCode("the messaging service has no sender to use", "channel", alerts=True),
     21704: TwilioCode("the messaging service has no sender", "channel", alerts=True),
