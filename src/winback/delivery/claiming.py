@@ -19,7 +19,6 @@ from winback.database.among import among, aside
 from winback.database.history import record_decisions
 from winback.database.tables import Enrollment, Message, table_of
 from winback.delivery.asking import (
-    Asked,
     Queued,
     Today,
     Unavailable,
@@ -31,7 +30,7 @@ from winback.delivery.budget import SPENT, budget_of
 from winback.delivery.composing import Claimed
 from winback.delivery.daily import count_claims, left_today
 from winback.delivery.falling import skip_messages
-from winback.delivery.gate import Allow, Hold, Never, Postpone
+from winback.delivery.gate import STALE, Allow, Hold, Never, Postpone
 from winback.delivery.leases import LeaseLost, is_alive
 from winback.delivery.run import Run
 from winback.delivery.taking import LiveTemplates, Ready, take, template_for
@@ -39,6 +38,7 @@ from winback.delivery.windows import tomorrow_start
 from winback.enrollment.conditions import campaigns_of
 from winback.enrollment.pausing import Pauses, standing_pauses
 from winback.errors import TemplateError
+from winback.outcomes.unprepared import UNPREPARED
 from winback.states import Channel, MessageState
 from winback.vouchers.reserving import reserve
 
@@ -126,8 +126,8 @@ def _take_or_leave(
     if reserved:
         rows = _queued(session, run, [row.id for row in rows])
     asked = ask_all(session, run, rows, sight=sight, today=today, without=without)
-    never = [(one, one.verdict) for one in asked if isinstance(one.verdict, Never)]
-    late = [(one, one.verdict) for one in asked if isinstance(one.verdict, Postpone)]
+    never = [(one.row, one.verdict) for one in asked if isinstance(one.verdict, Never)]
+    late = [(one.row, one.verdict) for one in asked if isinstance(one.verdict, Postpone)]
     ready: list[Ready] = []
     live: LiveTemplates = {}
     for one in asked:
@@ -135,19 +135,35 @@ def _take_or_leave(
             try:
                 ready.append(Ready(one, template_for(session, run, one, sight=sight, live=live)))
             except TemplateError as none_live:
-                until = min(tomorrow_start(run.now, run.zone), one.row.drop_at)
-                late.append((one, Postpone(until, str(none_live))))
+                late.append((one.row, _until_tomorrow(run, one.row, str(none_live))))
     done.claimed = take(session, run, ready, sight=sight, worker_id=worker_id, budget=budget)
     if budget is not None:
-        until = tomorrow_start(run.now, run.zone)
-        over = [one.asked for one in ready if one.asked.row.id in budget.over]
-        late += [(one, Postpone(min(until, one.row.drop_at), SPENT)) for one in over]
+        over = [one.asked.row for one in ready if one.asked.row.id in budget.over]
+        late += [(row, _until_tomorrow(run, row, SPENT)) for row in over]
     segments = sum(one.segments for one in done.claimed)
     count_claims(session, run, Counter(one.channel for one in done.claimed), segments=segments)
     _postpone(session, run, late)
     skip_messages(session, run, never)
     done.postponed += len(late)
     done.skipped += len(never)
+
+
+def put_off(session: Session, run: Run, message_id: int, kind: str) -> Claims:
+    """Postpone a message whose claim raised an error of this kind; a stale one is skipped."""
+    done, why = Claims(), f"{UNPREPARED}{kind}"
+    for row in _queued(session, run, [message_id]):
+        if run.now < row.drop_at:
+            _postpone(session, run, [(row, _until_tomorrow(run, row, why))])
+            done.postponed += 1
+        else:
+            skip_messages(session, run, [(row, Never(f"{STALE}: {why}"))])
+            done.skipped += 1
+    return done
+
+
+def _until_tomorrow(run: Run, row: Queued, why: str) -> Postpone:
+    # Looked at again when it turns stale at the latest, so that it is dropped in time.
+    return Postpone(min(tomorrow_start(run.now, run.zone), row.drop_at), why)
 
 
 def _queued(session: Session, run: Run, ids: Sequence[int]) -> Sequence[Queued]:
@@ -226,17 +242,14 @@ _BIND_VOUCHERS: Final = (
 )
 
 
-def _postpone(session: Session, run: Run, late: Sequence[tuple[Asked, Postpone]]) -> None:
+def _postpone(session: Session, run: Run, late: Sequence[tuple[Queued, Postpone]]) -> None:
     if not late:
         return
     session.connection().execute(
         _MOVE_ON,
-        [
-            {"b_id": one.row.id, "due_at": verdict.until, "reason": verdict.why}
-            for one, verdict in late
-        ],
+        [{"b_id": row.id, "due_at": verdict.until, "reason": verdict.why} for row, verdict in late],
     )
-    _tell(session, run, [(one.row, verdict.why) for one, verdict in late])
+    _tell(session, run, [(row, verdict.why) for row, verdict in late])
 
 
 def _note_paused(session: Session, run: Run, rows: Sequence[Queued], pauses: Pauses) -> None:

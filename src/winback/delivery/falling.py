@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from winback.database.history import record_decisions, record_moves
 from winback.database.tables import Message, table_of
-from winback.delivery.asking import Asked
+from winback.delivery.asking import Queued
 from winback.delivery.gate import WRITTEN_TO, Never
 from winback.delivery.looking import look
 from winback.delivery.machine import MessageEvent, move
@@ -47,40 +47,37 @@ class Fallen:
     why: str
 
 
-def skip_messages(session: Session, run: Run, never: Sequence[tuple[Asked, Never]]) -> None:
+def skip_messages(session: Session, run: Run, never: Sequence[tuple[Queued, Never]]) -> None:
     """Skip queued messages for good, with their reasons, and do what follows."""
     if not never:
         return
     to_state = move(MessageState.QUEUED, MessageEvent.SKIP)
     session.connection().execute(
         _SKIP,
-        [
-            {"b_id": one.row.id, "reason": verdict.why, "settled_at": run.now}
-            for one, verdict in never
-        ],
+        [{"b_id": row.id, "reason": verdict.why, "settled_at": run.now} for row, verdict in never],
     )
     record_moves(
         session,
         [
             {
                 "thing": "message",
-                "thing_id": one.row.id,
+                "thing_id": row.id,
                 "from_state": MessageState.QUEUED,
                 "to_state": to_state,
                 "event": MessageEvent.SKIP,
                 "why": verdict.why,
                 "at": run.now,
             }
-            for one, verdict in never
+            for row, verdict in never
         ],
     )
     # Where the enrollment is in other hands, its step stands for whoever resumes it.
     goes_on = [
-        (one, verdict)
-        for one, verdict in never
-        if one.row.is_answer or one.row.enrollment_state is EnrollmentState.ACTIVE
+        (row, verdict)
+        for row, verdict in never
+        if row.is_answer or row.enrollment_state is EnrollmentState.ACTIVE
     ]
-    fall(session, run, [_fallen(run, one, verdict) for one, verdict in goes_on])
+    fall(session, run, [_fallen(run, row, verdict) for row, verdict in goes_on])
 
 
 _MESSAGES: Final = table_of(Message)
@@ -95,8 +92,7 @@ _SKIP: Final = (
 )
 
 
-def _fallen(run: Run, one: Asked, verdict: Never) -> Fallen:
-    row = one.row
+def _fallen(run: Run, row: Queued, verdict: Never) -> Fallen:
     return Fallen(
         message_id=row.id,
         enrollment_id=row.enrollment_id,

@@ -17,6 +17,7 @@ WRITTEN_TO: Final = frozenset({Channel.EMAIL, Channel.SMS})
 """Channels that need a consent; calls and letters are an associate's."""
 
 OUTSIDE_HOURS: Final = "outside the decent hours"
+STALE: Final = "stale, it could not leave in time"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,7 @@ def _against_person(asked: GateInput) -> Iterator[str]:
         yield "the customer has purchased since"
     if asked.now >= asked.drop_at:
         waited = f": {asked.waited_for}" if asked.waited_for else ""
-        yield f"stale, it could not leave in time{waited}"
+        yield f"{STALE}{waited}"
     if asked.has_lost_voucher:
         yield "its voucher is expired or used"
     if asked.has_lost_condition:

@@ -24,10 +24,11 @@ from winback.database.engine import salt_of
 from winback.database.tables import Message
 from winback.delivery.breaker import PROBES
 from winback.delivery.calling import Desk, Wait
-from winback.delivery.claiming import claim, due_messages
+from winback.delivery.claiming import claim, due_messages, put_off
 from winback.delivery.closing import channels_to_try
 from winback.delivery.composing import Claimed
 from winback.delivery.doubting import settle_doubts
+from winback.delivery.isolating import Isolation, working_at_rows
 from winback.delivery.leases import LeaseLost, leased
 from winback.delivery.pace import at_once
 from winback.delivery.queueing import queue_due
@@ -139,6 +140,7 @@ class _Outbox:
     calls: dict[asyncio.Task[Called], Claimed] = field(default_factory=dict)
     ended: list[Called] = field(default_factory=list)
     streams: dict[Channel, _Stream] = field(default_factory=dict)
+    unprepared: Isolation = field(default_factory=lambda: Isolation("message"))
     gives_up: bool = False
     broken: asyncio.Task[Called] | None = None
     """A call that ended as no call should."""
@@ -204,24 +206,35 @@ class _Outbox:
                 return  # The calls get in line when they begin.
 
     def _claim(self, ids: Sequence[int]) -> None:
-        desk = self.desk
-        engine = desk.run.business.engine
+        """Claim these; one that cannot be prepared waits, and keeps no other from being sent."""
         self._go_on()
+        self.unprepared.work(ids, self._claim_at_once, self._put_off)
+
+    def _claim_at_once(self, ids: Sequence[int]) -> None:
+        desk = self.desk
+        engine, worker_id = desk.run.business.engine, desk.lease.worker_id
         if not desk.holds(desk.clock.now()):
-            raise LeaseLost(desk.lease.worker_id)
+            raise LeaseLost(worker_id)
         with Session(engine) as session, committing(session.begin(), "send.claim"):
-            claims = claim(
-                session,
-                desk.run,
-                ids,
-                resting=desk.resting,
-                worker_id=desk.lease.worker_id,
-            )
+            with working_at_rows():
+                claims = claim(session, desk.run, ids, resting=desk.resting, worker_id=worker_id)
             # Before the commit: where nobody knows whether it went through, they are given back.
-            self.waiting.extend(reversed(claims.claimed))
+            # What waits is called from its end.
+            self.waiting[:0] = reversed(claims.claimed)
         desk.saw(claims.pauses)
         self.counts.postponed += claims.postponed
         self.counts.skipped += claims.skipped
+
+    def _put_off(self, message_id: int, kind: str) -> None:
+        run = self.desk.run
+        with (
+            Session(run.business.engine) as session,
+            committing(session.begin(), "send.claim"),
+            working_at_rows(),
+        ):
+            done = put_off(session, run, message_id, kind)
+        self.counts.postponed += done.postponed
+        self.counts.skipped += done.skipped
 
     def _go_on(self) -> None:
         """Let a run in the present stay in it."""

@@ -14,6 +14,7 @@ from winback.messages.compiling import failing_edits
 from winback.outcomes.account import UNFINISHED_AFTER
 from winback.outcomes.figures import Need
 from winback.outcomes.unknown import Unknown, by_day, read_unknown
+from winback.outcomes.unprepared import read_unprepared
 from winback.states import CaseKind, CaseState, EventState, MessageState, Mode
 from winback.vouchers.stock import LOW_SHARE, StockLine
 
@@ -40,6 +41,7 @@ def find_needs(
             "{n} {people} for an answer, a call or a repair; see: winback desk",
         ),
         *doubt_needs(read_unknown(session), now=now),
+        *_unprepared(session),
         *_counted(
             session,
             "unfinished",
@@ -76,6 +78,7 @@ def find_urgent(
     return (
         *_paused(session, now),
         *left,
+        *_unprepared(session),
         *_dead_events(session),
         *_template_needs(session, business),
         *stock_needs(lines, business.settings.mode),
@@ -113,12 +116,13 @@ def doubt_needs(unknown: Sequence[Unknown], *, now: datetime) -> tuple[Need, ...
         (left if _is_left_to_a_person(one, now) else waiting).append(one)
     needs = []
     if left:
+        ids = _ids([one.id for one in left])
         are = "message stays" if len(left) == 1 else "messages stay"
         needs.append(
             Need(
                 _LEFT_UNKNOWN,
                 len(left),
-                f"{len(left):,} {are} unknown ({_ids(left)}): look in the provider's console, "
+                f"{len(left):,} {are} unknown ({ids}): look in the provider's console, "
                 "then run: winback settle MESSAGE --accepted or --not-sent",
                 left[0].since,
             )
@@ -144,9 +148,21 @@ def _is_left_to_a_person(one: Unknown, now: datetime) -> bool:
     return is_over and not is_looked_for
 
 
-def _ids(unknown: Sequence[Unknown]) -> str:
-    shown = ", ".join(str(one.id) for one in unknown[:_SHOWN])
-    return shown if len(unknown) <= _SHOWN else f"{shown}, and others"
+def _ids(ids: Sequence[int]) -> str:
+    shown = ", ".join(map(str, ids[:_SHOWN]))
+    return shown if len(ids) <= _SHOWN else f"{shown}, and others"
+
+
+def _unprepared(session: Session) -> tuple[Need, ...]:
+    ids = read_unprepared(session)
+    if not ids:
+        return ()
+    are = "message cannot" if len(ids) == 1 else "messages cannot"
+    says = (
+        f"{len(ids):,} {are} be prepared ({_ids(ids)}): tried again on the next day until too "
+        "late; the log of send says what is broken"
+    )
+    return (Need("unprepared", len(ids), says),)
 
 
 def _unfinished(now: datetime) -> Select[Any]:
