@@ -22,6 +22,9 @@ from winback.database.tables import (
 )
 from winback.delivery.doubting import settle_doubts
 from winback.delivery.sending import SendCounts, unresolved
+from winback.messages.compiling import template_by_id
+from winback.messages.keeping import read_context
+from winback.messages.rendering import render
 from winback.providers.outgoing import (
     Accepted,
     Busy,
@@ -66,6 +69,22 @@ def test_a_due_step_is_sent_and_the_next_one_waits_its_days(shop: Shop) -> None:
     assert shop.passages(one) == {"concern": "accepted"}
     enrollment = shop.enrollment(one)
     assert (enrollment.next_step, enrollment.due_on) == ("check-in", (shop.now + 5 * DAY).date())
+
+
+def test_a_message_can_be_rendered_again_from_what_is_kept(shop: Shop) -> None:
+    """To the letter, from its template version and its own and the shared part of its context."""
+    one = shop.enroll()
+    shop.send()
+    (message,), (mail,) = shop.messages(one), shop.mail.sent
+    assert isinstance(mail, OutgoingEmail)
+
+    with Session(shop.engine) as session:
+        context = read_context(session, message.context, message.shared_context_id)
+        assert context is not None
+        assert message.template_version_id is not None
+        again = render(template_by_id(session, message.template_version_id), context)
+
+    assert (again.subject, again.html, again.text) == (mail.subject, mail.html, mail.text)
 
 
 def test_a_second_run_sends_nothing(shop: Shop) -> None:

@@ -507,6 +507,17 @@ class TemplateVersion(Table):
     published_at: Mapped[datetime] = mapped_column(Utc)
 
 
+class SharedContext(Table):
+    """What all messages of a run are told alike, business and facts: once for each content."""
+
+    __tablename__ = "shared_contexts"
+
+    id: Mapped[int] = _row_id()
+    content_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    content: Mapped[dict[str, Any]] = mapped_column(Json)
+    kept_at: Mapped[datetime] = mapped_column(Utc)
+
+
 class Message(Table):
     """One row of the outbox: one thing sent, or to be sent, for one step or answer.
 
@@ -569,7 +580,10 @@ class Message(Table):
     variant: Mapped[str] = mapped_column(String(8), default="a")
     voucher_id: Mapped[int | None] = _to("vouchers.id")
     context: Mapped[dict[str, Any] | None] = mapped_column(Json)
-    """All that the template was given, so that the message can be reproduced exactly."""
+    """What the template was given for this message alone, in its short form; together with
+    ``shared_context_id`` all of it, so that the message can be reproduced exactly."""
+    shared_context_id: Mapped[int | None] = mapped_column(RowId)
+    """The rest; None where ``context`` holds all, as earlier versions kept it."""
     state: Mapped[MessageState] = mapped_column(Word(MessageState))
     reason: Mapped[str] = mapped_column(Text, default="")
     """Why it was skipped, canceled, failed, postponed or is in doubt."""

@@ -16,6 +16,7 @@ from winback.business import Business
 from winback.clock import day_start
 from winback.database.tables import Message, Voucher, table_of
 from winback.delivery.marking import body_of
+from winback.messages.keeping import read_context
 from winback.messages.segments import count_segments
 from winback.states import Channel, VoucherState
 from winback.vouchers.machine import VoucherEvent
@@ -46,7 +47,8 @@ def _price(session: Session, row: Row[Any], business: Business) -> None:
     segments: int | None = None
     cost: Decimal = economics.email_cost
     if row.channel is Channel.SMS:
-        body = body_of(session, row.template_version_id, row.context)
+        context = read_context(session, row.context, row.shared_context_id)
+        body = body_of(session, row.template_version_id, context)
         segments = row.segments or (count_segments(body).segments if body is not None else None)
         if segments is None:
             return
@@ -85,6 +87,7 @@ _PROVEN: Final = (
         Message.enrollment_id,
         Message.template_version_id,
         Message.context,
+        Message.shared_context_id,
         Message.cost,
         Message.segments,
         Message.voucher_id,

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from winback.database.tables import ContactPoint, Message, table_of
 from winback.delivery.doubting import LOOKS
 from winback.delivery.marking import markers_of
+from winback.messages.keeping import read_context
 from winback.providers.lookups import Sought
 from winback.states import Channel, MessageState
 
@@ -51,12 +52,15 @@ def due_for_asking(engine: Engine, channels: Sequence[Channel], *, now: datetime
 def _sought(session: Session, row: Row[Any]) -> Sought | None:
     if row.address is None or row.send_id is None:
         return None
-    is_text = row.channel is Channel.SMS and row.provider_message_id is None
+    markers: tuple[str, ...] = ()
+    if row.channel is Channel.SMS and row.provider_message_id is None:
+        context = read_context(session, row.context, row.shared_context_id)
+        markers = markers_of(session, row.template_version_id, context)
     return Sought(
         send_id=row.send_id,
         address=row.address,
         claimed_at=row.claimed_at,
-        markers=markers_of(session, row.template_version_id, row.context) if is_text else (),
+        markers=markers,
         provider_message_id=row.provider_message_id,
     )
 
@@ -73,6 +77,7 @@ _OPEN: Final = (
         _MESSAGES.c.looks,
         _MESSAGES.c.reason,
         _MESSAGES.c.context,
+        _MESSAGES.c.shared_context_id,
         _MESSAGES.c.template_version_id,
         _MESSAGES.c.provider_message_id,
         _POINTS.c.address,

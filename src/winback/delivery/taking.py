@@ -27,6 +27,7 @@ from winback.delivery.run import Run
 from winback.delivery.windows import validity_seconds
 from winback.messages.compiling import published_variants
 from winback.messages.context import CustomerView
+from winback.messages.keeping import keep_shared, own_part, shared_part
 from winback.messages.links import Links, ShortLink, short_links
 from winback.messages.templates import PublishedTemplate
 from winback.messages.variants import variant_for
@@ -207,6 +208,7 @@ def _send_id(run: Run, message_id: int) -> str:
 
 def _write(session: Session, run: Run, claimed: Sequence[Claimed], worker_id: int) -> None:
     to_state = move(MessageState.QUEUED, MessageEvent.CLAIM)
+    shared = keep_shared(session, shared_part(claimed[0].context), now=run.now)
     update_rows(
         session.connection(),
         _MESSAGES,
@@ -223,7 +225,8 @@ def _write(session: Session, run: Run, claimed: Sequence[Claimed], worker_id: in
                 "address_hash": one.point.address_hash,
                 "template_version_id": one.published.id,
                 "variant": one.published.variant,
-                "context": one.context,
+                "context": own_part(one.context),
+                "shared_context_id": shared,
                 "provider": one.provider,
             }
             for one in claimed

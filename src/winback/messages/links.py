@@ -1,8 +1,8 @@
 """The links of one message: built from tokens, shortened for texts (FACTS.md SEC-13, TW-10)."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlencode
 
 from winback.messages.tokens import link_id, make_token
 from winback.states import Reason
@@ -11,7 +11,7 @@ Links = dict[str, str | dict[str, str] | None]
 """What templates see as ``links``."""
 
 SHORTENED: Final = ("shop", "voucher", "why", "unsubscribe")
-_REASONS: Final = {reason.value: urlencode({"reason": reason.value}) for reason in sorted(Reason)}
+_REASONS: Final = tuple(sorted(reason.value for reason in Reason))
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +31,18 @@ def build_links(secret: str, base_url: str, *, message_id: int, website: str | N
     """
     why = f"{base_url}/why/{make_token(secret, 'why', message_id)}"
     return {
-        "reasons": {reason: f"{why}?{query}" for reason, query in _REASONS.items()},
+        "reasons": reason_links(why, _REASONS),
         "referral": website,
         "shop": website,
         "unsubscribe": f"{base_url}/u/{make_token(secret, 'unsubscribe', message_id)}",
         "voucher": f"{base_url}/v/{make_token(secret, 'voucher', message_id)}",
         "why": why,
     }
+
+
+def reason_links(why: str, reasons: Iterable[str]) -> dict[str, str]:
+    """Give the answer page with each reason chosen; a reason is a word that needs no quoting."""
+    return {reason: f"{why}?reason={reason}" for reason in reasons}
 
 
 def short_links(

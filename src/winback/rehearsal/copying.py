@@ -54,6 +54,7 @@ from winback.database.tables import (
     Refusal,
     RejectedRow,
     Response,
+    SharedContext,
     SourceCustomer,
     SourceWatermark,
     StageRun,
@@ -106,6 +107,7 @@ LEFT_OUT: Final[Mapping[type[Table], str]] = {
     RejectedRow: "nothing is pulled",
     Move: "a history, read by nobody who decides",
     Decision: "the same; what the rehearsal decides stands alone",
+    SharedContext: "nothing that was sent is rendered again",
     Link: "nobody clicks",
     Case: "an associate's; a step that opened one has its passage",
     Outcome: "nothing is measured",
@@ -116,7 +118,7 @@ LEFT_OUT: Final[Mapping[type[Table], str]] = {
 }
 """Tables of which nothing is copied, and why."""
 
-_NOT_COPIED: Final = ("context",)
+_NOT_COPIED: Final = ("context", "shared_context_id")
 """What a message was rendered from: large, and asked by nobody any more."""
 
 
