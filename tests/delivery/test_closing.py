@@ -9,7 +9,7 @@ from tests.delivery.shop import Shop, make_business
 from winback.database.tables import ChannelPause
 from winback.delivery.breaker import UNCLEAR_IN_A_ROW
 from winback.delivery.closing import channels_to_try, close_channel
-from winback.providers.outgoing import Accepted, Outgoing, Result, Unclear
+from winback.providers.outgoing import Accepted, Outgoing, OutgoingEmail, Refused, Result, Unclear
 from winback.settings import Policies
 from winback.states import Channel, MessageState
 
@@ -61,3 +61,28 @@ def test_a_provider_that_times_out_costs_few_doubts(engine: Engine) -> None:
         assert session.scalars(select(ChannelPause.strikes)).all() == [], "open again"
     states = [message.state for message in shop.messages()]
     assert states.count(MessageState.UNCONFIRMED) == doubts + 1, "never sent again"
+
+
+def test_a_refused_probe_lets_another_one_try(engine: Engine) -> None:
+    """What one message alone meets starves the others for no longer than two hours."""
+    shop = Shop(make_business(engine, policies=Policies(in_flight=1)))
+    first, *others = [shop.enroll(phones=[]) for _ in range(4)]
+    met: list[str] = []
+
+    def answer(message: Outgoing) -> Result:
+        assert isinstance(message, OutgoingEmail)
+        met.append(message.to_address)
+        is_first = message.to_address == met[0]
+        return Refused("403", "no", "channel") if is_first else Accepted(message.send_id)
+
+    shop.mail.answer = answer
+    assert shop.send(Channel.EMAIL).postponed == 4, "the channel is closed"
+    shop.now += 61 * MINUTE
+    assert shop.send(Channel.EMAIL).accepted == 0, "the same one tries it"
+    shop.now += 61 * MINUTE
+
+    assert shop.send(Channel.EMAIL).accepted == 3
+
+    assert met.count(met[0]) == 2
+    assert shop.messages(first)[0].state is MessageState.QUEUED
+    assert {shop.messages(one)[0].state for one in others} == {MessageState.ACCEPTED}

@@ -1,5 +1,7 @@
 """Close a channel for a while, and let one message try it afterwards: the circuit breaker.
 
+A country that texts do not reach is closed until an operator lets it go on.
+
 The state is a row that all workers share (``channel_pauses``): while it stands and its time is
 not over nobody claims; after that one message goes first, and what is accepted removes the row.
 """
@@ -8,12 +10,14 @@ import logging
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, exists, insert, select, update
 from sqlalchemy.orm import Session
 
 from winback.database.bulk import on_conflict
-from winback.database.tables import ChannelPause, table_of
+from winback.database.tables import ChannelPause, Pause, table_of
 from winback.delivery.breaker import stays_open
+from winback.delivery.whereabouts import country_of
+from winback.enrollment.pausing import PROVIDER, PauseScope, pause
 from winback.states import Channel
 
 _log = logging.getLogger(__name__)
@@ -73,3 +77,30 @@ def close_channel(
 def channels_to_try(session: Session, now: datetime) -> set[Channel]:
     """Give the channels that were closed and may be tried: by one message at first."""
     return set(session.scalars(_TRIED, {"now": now}))
+
+
+def close_country(
+    session: Session, number: str, *, why: str, now: datetime, of: datetime | None = None
+) -> None:
+    """Let texts to a number's country wait until an operator resumes (TW-17, 21408 and 30034).
+
+    ``of`` is when the text was called that this was told of: what went out before an operator let
+    the country go on says nothing about it now.
+    """
+    country = country_of(number)
+    if country is None:
+        return
+    known = {"name": country, "of": of or now}
+    if session.connection().scalar(_RESUMED_SINCE, known):
+        return
+    if pause(session, PauseScope.COUNTRY, country, by=PROVIDER, why=why, now=now):
+        _log.warning("texts to %s are paused: %s", country, why)
+
+
+_RESUMED_SINCE: Final = select(
+    exists().where(
+        Pause.scope == PauseScope.COUNTRY,
+        Pause.name == bindparam("name"),
+        Pause.resumed_at > bindparam("of"),
+    )
+)

@@ -4,7 +4,6 @@ The classes are those of FACTS.md SG-14, TW-17 and DS-3. What a slow worker writ
 by the send id: a row that was claimed anew since is not touched (DS-10).
 """
 
-import logging
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from winback.database.among import among
 from winback.database.history import record_moves
 from winback.database.many import update_rows
 from winback.database.tables import ChannelPause, Enrollment, Message, table_of
-from winback.delivery.closing import close_channel
+from winback.delivery.closing import channels_to_try, close_channel, close_country
 from winback.delivery.composing import Claimed
 from winback.delivery.daily import give_back
 from winback.delivery.doubting import first_look
@@ -32,17 +31,14 @@ from winback.delivery.news import apply_news
 from winback.delivery.reaching import close_contact_point
 from winback.delivery.repairing import repair
 from winback.delivery.run import Run
-from winback.delivery.whereabouts import country_of
+from winback.delivery.windows import tomorrow_start
 from winback.enrollment.machine import EnrollmentEvent
 from winback.enrollment.moving import move_all
 from winback.enrollment.passing import Done, pass_steps
-from winback.enrollment.pausing import PROVIDER, PauseScope, pause
 from winback.enrollment.timeline import StepEnd
 from winback.providers.outgoing import Accepted, Busy, Refused, Result, Unclear
 from winback.states import Channel, EventKind, MessageState, SuppressionReason
 from winback.vouchers.reserving import return_unsent
-
-_log = logging.getLogger(__name__)
 
 PAUSE: Final = timedelta(hours=1)
 """How long a channel stands still after its account or sender was refused."""
@@ -247,8 +243,10 @@ def _give_back(
     """
     open_ones = [(one, row) for one, row in ended if row.state is MessageState.SENDING]
     changes = []
+    any_refused = any(isinstance(one.result, Refused) for one, _ in open_ones)
+    to_try = channels_to_try(session, run.now) if any_refused else set()
     for one, row in open_ones:
-        until, why = _until(run, one.result)
+        until, why = _until(run, one.result, is_probe=one.claimed.channel in to_try)
         back = {"due_at": min(until, row.drop_at), "claimed_at": None}
         changes.append((row, MessageEvent.GIVE_BACK, why, back))
         if isinstance(one.result, Refused):
@@ -263,13 +261,16 @@ def _give_back(
     ]
 
 
-def _until(run: Run, result: Result | NotCalled) -> tuple[datetime, str]:
+def _until(run: Run, result: Result | NotCalled, *, is_probe: bool) -> tuple[datetime, str]:
+    """Give when to try again, and why so late."""
     if isinstance(result, NotCalled):
         return run.now, result.why
     if isinstance(result, Busy):
         return back_off(run, result), result.reason
     assert isinstance(result, Refused)  # noqa: S101 - of scope channel, see _kind
-    return run.now + PAUSE, f"{result.code} {result.reason}"
+    why = f"{result.code} {result.reason}"
+    # The next one to try the channel is another one: perhaps only this one meets the refusal.
+    return tomorrow_start(run.now, run.zone) if is_probe else run.now + PAUSE, why
 
 
 def _refuse(session: Session, run: Run, ended: Sequence[tuple[Called, Row[Any]]]) -> None:
@@ -298,18 +299,9 @@ def _refuse(session: Session, run: Run, ended: Sequence[tuple[Called, Row[Any]]]
         elif refused.scope == "address_invalid" and row.contact_point_id is not None:
             close_contact_point(session, row.contact_point_id, now=run.now)
         elif refused.scope == "country":
-            _pause_country(session, run, one.claimed, refused)
+            why = f"{refused.code} {refused.reason}"
+            close_country(session, one.claimed.point.address, why=why, now=run.now)
     fall(session, run, [_fallen(one.claimed, refused, row) for one, refused, row in open_ones])
-
-
-def _pause_country(session: Session, run: Run, claimed: Claimed, refused: Refused) -> None:
-    """Let texts to that country wait until an operator lets them go on (FACTS.md TW-17, 21408)."""
-    country = country_of(claimed.point.address)
-    if country is None:
-        return
-    why = f"{refused.code} {refused.reason}"
-    if pause(session, PauseScope.COUNTRY, country, by=PROVIDER, why=why, now=run.now):
-        _log.warning("texts to %s are paused: %s", country, why)
 
 
 def _suppress(session: Session, run: Run, claimed: Claimed) -> None:

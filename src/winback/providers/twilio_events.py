@@ -14,7 +14,7 @@ from winback.providers.events import (
     storable,
     told,
 )
-from winback.providers.twilio_codes import look_up
+from winback.providers.twilio_codes import TwilioCode, look_up
 from winback.states import EventKind, SuppressionReason
 
 KINDS: Final[Mapping[str, EventKind]] = {
@@ -71,9 +71,16 @@ def read_status(body: Mapping[str, Any]) -> ProviderEvent:
         code=code or status,
         reason=row.meaning if code else "",
         suppression=row.suppression if has_failed else None,
-        alerts=has_failed and row.alerts,
+        alarm=_alarm(code, row) if has_failed else "",
+        stops_country=has_failed and row.scope == "country",
         extra=_extra(body),
     )
+
+
+def _alarm(code: str, row: TwilioCode) -> str:
+    if not row.alerts:
+        return ""
+    return f"{code} {row.meaning}" if code.isdecimal() else "failed without a code"
 
 
 def read_inbound(body: Mapping[str, Any]) -> ProviderEvent:

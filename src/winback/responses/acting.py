@@ -6,6 +6,7 @@ from typing import Final
 from sqlalchemy import bindparam, update
 
 from winback.database.tables import Message, table_of
+from winback.delivery.closing import close_country
 from winback.delivery.news import apply_news
 from winback.delivery.repairing import repair
 from winback.enrollment.progress import speed_up_after_click
@@ -56,6 +57,10 @@ def act(hand: Hand, matched: Matched, event: Heard) -> None:
             provider_message_id=event.provider_message_id,
             on_proof=partial(repair, business=hand.business, now=hand.now),
         )
+    if event.stops_country and matched.message is not None and event.address:
+        why = f"{event.code} {event.reason}"
+        of = matched.message.claimed_at
+        close_country(hand.session, event.address, why=why, now=hand.now, of=of)
     if event.suppression in NOS:
         say_no(hand, matched, event, event.suppression, channel=_narrowed(event))
     elif event.suppression is not None:

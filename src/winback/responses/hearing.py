@@ -34,6 +34,8 @@ class Heard:
     text: str | None = None
     suppression: SuppressionReason | None = None
     """What the fact itself says about writing to that address again."""
+    stops_country: bool = False
+    """Whether no text will reach anybody in the country of that address."""
     extra: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -77,5 +79,6 @@ def hear(row: Row[Any]) -> Heard:
         url=event.url,
         text=event.text,
         suppression=event.suppression,
+        stops_country=event.stops_country,
         extra=dict(event.extra),
     )
