@@ -18,6 +18,7 @@ from winback.database.tables import Enrollment, Message, Pause
 from winback.delivery.brakes import look_at_rates
 from winback.enrollment.pausing import BRAKE, standing_pauses
 from winback.outcomes.needs import find_urgent
+from winback.outcomes.reported import find_reported
 from winback.outcomes.runs import find_failed, find_missed, hours_since, last_well
 from winback.states import EnrollmentState, MessageState, Mode, Stage
 from winback.vouchers.stock import stock
@@ -61,6 +62,8 @@ def _standing(
     lines = stock(session, business.campaigns, now=now, must_be_exported=must_be_exported)
     for need in find_urgent(session, business, lines, now=now):
         yield f"{need.what}:{need.about}", need.says
+    for reported in find_reported(session, now=now, zone=business.zone):
+        yield reported.key, reported.says
     failed = {stage: says for stage in Stage if (says := find_failed(session, stage, at=at))}
     for stage, says in failed.items():
         yield f"failed:{stage}", says

@@ -112,28 +112,28 @@ def test_a_block_is_no_bounce(
     event = sendgrid(event="bounce", type=type_, bounce_classification=classification)
 
     assert (event.kind, event.suppression) == (kind, suppression)
-    assert event.alerts is (classification == "Reputation")
+    assert event.alarm == ("refused: reputation" if classification == "Reputation" else "")
 
 
 @pytest.mark.parametrize(
-    ("reason", "suppression"),
+    ("reason", "suppression", "alarm"),
     [
-        ("Unsubscribed Address", S.UNSUBSCRIBED),
-        ("Spam Reporting Address", S.COMPLAINED),
-        ("Bounced Address", S.BOUNCED),
-        ("Invalid", S.INVALID),
-        ("Recipient List over Package Quota", None),
-        ("Invalid SMTPAPI header", None),
-        ("Spam Content (if Spam Checker app enabled)", None),
-        ("something new", None),
+        ("Unsubscribed Address", S.UNSUBSCRIBED, ""),
+        ("Spam Reporting Address", S.COMPLAINED, ""),
+        ("Bounced Address", S.BOUNCED, ""),
+        ("Invalid", S.INVALID, ""),
+        ("Recipient List over Package Quota", None, "dropped: package quota"),
+        ("Invalid SMTPAPI header", None, "dropped: smtpapi"),
+        ("Spam Content (if Spam Checker app enabled)", None, "dropped: spam content"),
+        ("new: mary@example.com", None, "dropped for a reason that is not listed"),
     ],
 )
-def test_a_drop_says_why(reason: str, suppression: SuppressionReason | None) -> None:
+def test_a_drop_says_why(reason: str, suppression: SuppressionReason | None, alarm: str) -> None:
     """SG-19: drops for the address suppress it; drops for the account alert an operator."""
     event = sendgrid(event="dropped", reason=reason)
 
     assert (event.kind, event.suppression) == (K.DROPPED, suppression)
-    assert event.alerts is (suppression is None)
+    assert event.alarm == alarm
 
 
 @pytest.mark.parametrize(
@@ -262,25 +262,25 @@ def test_every_status_has_its_kind(word: str, kind: EventKind) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "suppression", "alerts"),
+    ("code", "suppression", "alarm"),
     [
-        ("30005", S.INVALID, False),
-        ("21610", S.STOPPED, False),
-        ("30003", None, False),
-        ("30007", None, True),
-        ("30034", None, True),
-        ("99999", None, True),
-        ("x", None, True),
+        ("30005", S.INVALID, ""),
+        ("21610", S.STOPPED, ""),
+        ("30003", None, ""),
+        ("30007", None, "30007 filtered by the carrier"),
+        ("30034", None, "30034 number not registered for US texts"),
+        ("99999", None, "99999 unlisted code"),
+        ("x", None, "failed without a readable code"),
     ],
 )
 def test_a_failed_text_says_why(
-    code: str, suppression: SuppressionReason | None, *, alerts: bool
+    code: str, suppression: SuppressionReason | None, alarm: str
 ) -> None:
     """TW-17: the table decides; an unlisted code suppresses nobody and is shown."""
     event = status(MessageStatus="undelivered", ErrorCode=code)
 
     assert (event.kind, event.code) == (K.FAILED, code)
-    assert (event.suppression, event.alerts) == (suppression, alerts)
+    assert (event.suppression, event.alarm) == (suppression, alarm)
 
 
 def test_a_status_is_kept_once_per_sid_and_status() -> None:

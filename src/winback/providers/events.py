@@ -31,10 +31,10 @@ class ProviderEvent:
     """One fact that a provider or a person reported.
 
     ``suppression`` is set where the fact itself says that the address must not be written to
-    again; ``alarm`` where an operator should look, in
-    fixed words that name nobody; ``stops_country`` where no text will reach
-    anybody in the country of that address. ``code`` is the provider's own word.
-    ``occurred_at`` is None where the provider gives no time: take the time of receipt.
+    again; ``alarm`` where an operator should look, in fixed words that name nobody;
+    ``stops_country`` where no text will reach anybody in the country of that address. ``code`` is
+    the provider's own word. ``occurred_at`` is None where the provider gives no time: take the
+    time of receipt.
     """
 
     kind: EventKind

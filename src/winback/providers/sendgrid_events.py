@@ -96,11 +96,11 @@ def read(body: Mapping[str, Any]) -> ProviderEvent:
     refuse_unreadable(body)
     word, reason = told(body, "event"), told(body, "reason") or told(body, "response")
     kind = KINDS.get(word, EventKind.UNKNOWN)
-    suppression, alerts = SUPPRESSION_BY_KIND.get(kind), False
+    suppression, alarm = SUPPRESSION_BY_KIND.get(kind), ""
     if kind is EventKind.BOUNCED:
-        kind, suppression, alerts = _bounce(body)
+        kind, suppression, alarm = _bounce(body)
     elif kind is EventKind.DROPPED:
-        suppression, alerts = _drop(reason)
+        suppression, alarm = _drop(reason)
     return ProviderEvent(
         kind=kind,
         send_id=told(body, "wb_send_id") or None,
@@ -112,24 +112,24 @@ def read(body: Mapping[str, Any]) -> ProviderEvent:
         is_machine=told(body, "sg_machine_open").lower() == "true",
         url=told(body, "url") or None,
         suppression=suppression,
-        alerts=alerts,
+        alarm=alarm,
         extra={"event": word, **{name: body[name] for name in _KEPT if name in body}},
     )
 
 
-def _bounce(body: Mapping[str, Any]) -> tuple[EventKind, SuppressionReason | None, bool]:
+def _bounce(body: Mapping[str, Any]) -> tuple[EventKind, SuppressionReason | None, str]:
     known = told(body, "bounce_classification").strip().lower()
-    alerts = known in ALARMING_CLASSES
+    alarm = f"refused: {known}" if known in ALARMING_CLASSES else ""
     if told(body, "type").lower() in BLOCKED_TYPES:
-        return EventKind.BLOCKED, None, alerts
+        return EventKind.BLOCKED, None, alarm
     suppression = None if known in HARMLESS_CLASSES else SuppressionReason.BOUNCED
-    return EventKind.BOUNCED, suppression, alerts
+    return EventKind.BOUNCED, suppression, alarm
 
 
-def _drop(reason: str) -> tuple[SuppressionReason | None, bool]:
-    """Say what a drop's reason says of the address, and whether an operator must look."""
+def _drop(reason: str) -> tuple[SuppressionReason | None, str]:
+    """Say what a drop's reason says of the address, and what an operator must look at."""
     lowered = reason.lower()
     for part, suppression in DROPS:
         if part in lowered:
-            return suppression, suppression is None
-    return None, True
+            return suppression, "" if suppression else f"dropped: {part}"
+    return None, "dropped for a reason that is not listed"

@@ -80,7 +80,7 @@ def read_status(body: Mapping[str, Any]) -> ProviderEvent:
 def _alarm(code: str, row: TwilioCode) -> str:
     if not row.alerts:
         return ""
-    return f"{code} {row.meaning}" if code.isdecimal() else "failed without a code"
+    return f"{code} {row.meaning}" if code.isdecimal() else "failed without a readable code"
 
 
 def read_inbound(body: Mapping[str, Any]) -> ProviderEvent:
