@@ -10,10 +10,10 @@ import importlib
 import logging
 import os
 import sys
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -61,6 +61,7 @@ redact_logs("prefect", "prefect.flow_runs", "prefect.task_runs")
 gc.set_threshold(50_000, 10, 10)
 
 _ACCOUNT_DAYS = 7
+_DATES_AT_ONCE = 500
 _ALERT_RESOURCE = {"prefect.resource.id": "winback.business"}
 _present: ContextVar[Day | None] = ContextVar("winback_day", default=None)
 
@@ -236,12 +237,20 @@ async def publish_rehearsal(day: Day) -> None:
     if not day.rehearses_days:
         return
     business, settings = day.business, day.business.settings
+    # The day itself is over; what is left of it are its sends.
+    now = day.now() + timedelta(seconds=1)
+    schedule = await deployed_schedule(
+        business.environment.home,
+        now=now,
+        days=day.rehearses_days,
+        zone=business.zone,
+        dates=scheduled_dates,
+    )
     done = await rehearse(
         business,
-        # The day itself is over; what is left of it are its sends.
-        now=day.now() + timedelta(seconds=1),
+        now=now,
         days=day.rehearses_days,
-        schedule=deployed_schedule(business.environment.home),
+        schedule=schedule,
         clock=day.clock,
     )
     page = rehearsal_page(
@@ -253,6 +262,36 @@ async def publish_rehearsal(day: Day) -> None:
     links = see_also(REHEARSAL, web_url=settings.base_url)
     says = f"What the days from {done.days[0]} bring"
     await _publish([ArtifactPage(REHEARSAL, says, f"{page}\n{links}")])
+
+
+async def scheduled_dates(
+    written: Mapping[str, Any], start: datetime, end: datetime
+) -> Sequence[datetime]:
+    """Give when a schedule, as ``prefect.yaml`` has it, runs: start inclusive, end exclusive.
+
+    Prefect itself reckons, so that zones and changes of the clocks are those of the runs to come.
+    An interval without an anchor counts from ``start``. Raises ValueError for what Prefect would
+    not deploy.
+    """
+    # The server's part of Prefect; no flow needs it.
+    from prefect.server.schemas import schedules  # noqa: PLC0415
+
+    kinds: dict[str, type[schedules.SCHEDULE_TYPES]] = {
+        "cron": schedules.CronSchedule,
+        "interval": schedules.IntervalSchedule,
+        "rrule": schedules.RRuleSchedule,
+    }
+    kind = next((kind for kind in kinds if written.get(kind)), None)
+    if kind is None:
+        raise ValueError("a schedule has a cron, an interval or an rrule")
+    model, known = kinds[kind], {"anchor_date": start, **written}
+    keys = [key for key in model.model_fields if known.get(key) is not None]
+    schedule = model.model_validate({key: known[key] for key in keys})
+    found: list[datetime] = []
+    while some := await schedule.get_dates(_DATES_AT_ONCE, start, end):
+        found += [datetime.fromtimestamp(one.timestamp(), UTC) for one in some]
+        start = found[-1] + timedelta(seconds=1)
+    return [at for at in found if at < end]
 
 
 @asynccontextmanager

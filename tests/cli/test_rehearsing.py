@@ -2,6 +2,7 @@
 
 import json
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,12 @@ def test_the_next_days_are_told_and_nothing_is_written(shop: Path, database_url:
     engine.dispose()
     facts = json.loads(told.stdout)
     assert (facts["from"], facts["until"], facts["days"]) == ("2026-03-02", "2026-03-15", 14)
-    assert facts["schedule"] == {"day_at": "10:00", "send_every_minutes": 240}
+    assert facts["schedule"] == {
+        "day_at": "10:00",
+        "send_every_minutes": 240,
+        "day_by": None,
+        "sends_by": None,
+    }
     assert len(facts["enrollments"]) == 20
     treated = sum(one["arm"] == "treated" for one in facts["enrollments"])
     concern = [one for one in facts["messages"] if one["step"] == "concern"]
@@ -48,6 +54,28 @@ def test_the_next_days_are_told_and_nothing_is_written(shop: Path, database_url:
     assert float(facts["cost"]) > 0
     assert facts["drains_in"]["email"]["amount"] == treated
     assert list((shop / "var").glob("rehearsal-*")) == []
+
+
+def test_what_is_deployed_is_followed(shop: Path) -> None:
+    """P9: with Prefect the schedules are those of prefect.yaml, unless the command says others."""
+    winback(shop, "pull")
+    path = shop / "prefect.yaml"
+    written = path.read_text(encoding="utf-8")
+    path.write_text(written.replace('"0 10 * * *"', '"0 10 * * 1-5"'), encoding="utf-8")
+    rehearse = partial(
+        winback,
+        shop,
+        "rehearse",
+        "--days=3",
+        "--as-of=2026-03-01",
+        environment={"PREFECT_API_URL": "http://127.0.0.1:9/api"},
+    )
+
+    assert 'the day by cron "0 10 * * 1-5" (' in rehearse().stdout
+    assert (
+        "the day at 09:00, and a send every 60 minutes"
+        in rehearse("--at=09:00", "--send-every=60").stdout
+    )
 
 
 def test_what_a_person_reads_names_nobody(shop: Path) -> None:

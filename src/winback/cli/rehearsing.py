@@ -1,7 +1,7 @@
 """``winback rehearse``: the days to come, nothing written and nothing sent."""
 
 import asyncio
-from datetime import time
+from datetime import datetime, time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -53,7 +53,7 @@ def rehearse(
     from winback.rehearsal.walking import rehearse as play
 
     with opened(as_of, writes=False) as (business, now):
-        schedule = _schedule(business, at, send_every)
+        schedule = _schedule(business, at, send_every, now=now, days=days)
         done = asyncio.run(
             play(business, now=now, days=days, schedule=schedule, clock=SystemClock())
         )
@@ -72,22 +72,32 @@ def rehearse(
             _print(business, done)
 
 
-def _schedule(business: "Business", at: str | None, send_every: int | None) -> "Schedule":
+def _schedule(
+    business: "Business", at: str | None, send_every: int | None, *, now: datetime, days: int
+) -> "Schedule":
     from dataclasses import replace
     from datetime import timedelta
 
-    from winback.rehearsal.deployed import deployed_schedule
     from winback.rehearsal.schedule import Schedule
 
-    environment = business.environment
-    is_deployed = environment.prefect_api_url is not None
-    schedule = deployed_schedule(environment.home) if is_deployed else Schedule()
+    schedule = Schedule()
+    is_told = at is not None and send_every is not None
+    if business.environment.prefect_api_url is not None and not is_told:
+        schedule = asyncio.run(_deployed(business, now=now, days=days))
     if at is not None:
-        schedule = replace(schedule, day_at=_time(at))
+        schedule = replace(schedule, day_at=_time(at), day_by=None)
     if send_every is not None:
         every = timedelta(minutes=send_every) if send_every else None
-        schedule = replace(schedule, send_every=every)
+        schedule = replace(schedule, send_every=every, sends_by=None)
     return schedule
+
+
+async def _deployed(business: "Business", *, now: datetime, days: int) -> "Schedule":
+    from winback.orchestration import scheduled_dates
+    from winback.rehearsal.deployed import deployed_schedule
+
+    home, zone = business.environment.home, business.zone
+    return await deployed_schedule(home, now=now, days=days, zone=zone, dates=scheduled_dates)
 
 
 def _time(written: str) -> time:

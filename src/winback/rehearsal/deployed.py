@@ -1,17 +1,23 @@
 """Read from ``prefect.yaml`` when winback runs, where it is deployed with Prefect."""
 
 import re
-from collections.abc import Iterator
-from datetime import time, timedelta
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from datetime import datetime, time, timedelta
 from pathlib import Path
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 import yaml
 
-from winback.rehearsal.schedule import Schedule
+from winback.clock import day_start, local_date
+from winback.errors import ConfigError
+from winback.rehearsal.schedule import Schedule, Times
 
 AS_SHIPPED: Final = Schedule(time(10), timedelta(minutes=15))
-"""What the shipped ``prefect.yaml`` says."""
+"""What the shipped ``prefect.yaml`` says, in the business's own time."""
+
+Dates = Callable[[Mapping[str, Any], datetime, datetime], Awaitable[Iterable[datetime]]]
+"""Gives when one schedule, as it is written, runs between two instants; ValueError: never."""
 
 _DAY: Final = "flows/reactivate.py:reactivate"
 _SEND: Final = "flows/send.py:send"
@@ -19,38 +25,76 @@ _DAILY: Final = re.compile(r"(\d{1,2}) (\d{1,2}) \* \* \*")
 _EVERY: Final = re.compile(r"\*/(\d{1,2}) \* \* \* \*")
 
 
-def deployed_schedule(home: Path) -> Schedule:
-    """Give the schedule of a home folder's ``prefect.yaml``.
+async def deployed_schedule(
+    home: Path, *, now: datetime, days: int, zone: ZoneInfo, dates: Dates
+) -> Schedule:
+    """Give when the schedules of a home folder's ``prefect.yaml`` run, for so many days to come.
 
-    What is missing there, or written in another form than the shipped one (``0 10 * * *`` for the
-    day, ``*/15 * * * *`` for sends), is taken as shipped; a file without the send flow sends with
-    the day alone.
+    All active schedules of the day's flow and of the send flow are followed, of whatever kind and
+    in their own time zones. A file that is missing or no YAML is taken as shipped. Raises
+    ConfigError for a schedule that Prefect would refuse.
     """
-    path = home / "prefect.yaml"
     try:
-        written = yaml.safe_load(path.read_text(encoding="utf-8"))
+        written = yaml.safe_load((home / "prefect.yaml").read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         return AS_SHIPPED
-    days = [found for cron in _crons(written, _DAY) if (found := _DAILY.fullmatch(cron))]
-    sends = list(_crons(written, _SEND))
-    every = [found for cron in sends if (found := _EVERY.fullmatch(cron))]
+    today = local_date(now, zone)
+    span = day_start(today, zone), day_start(today + timedelta(days=days + 1), zone)
+    whole, sends = _schedules(written, _DAY), _schedules(written, _SEND)
+    daily, every = _plain(whole, _DAILY, zone), _plain(sends, _EVERY, zone)
     return Schedule(
-        time(int(days[0][2]), int(days[0][1])) if days else AS_SHIPPED.day_at,
-        timedelta(minutes=int(every[0][1])) if every else AS_SHIPPED.send_every if sends else None,
+        time(int(daily[2]), int(daily[1])) if daily else None,
+        timedelta(minutes=int(every[1])) if every else None,
+        day_by=await _times(whole, _DAY, span, dates),
+        sends_by=await _times(sends, _SEND, span, dates),
     )
 
 
-def _crons(written: Any, entrypoint: str) -> Iterator[str]:
-    """Give the crons of the deployments of one flow, whatever else the file holds."""
-    for deployment in _listed(written, "deployments"):
-        if isinstance(deployment, dict) and deployment.get("entrypoint") == entrypoint:
-            for schedule in _listed(deployment, "schedules"):
-                if not isinstance(schedule, dict) or schedule.get("active") is False:
-                    continue
-                if isinstance(schedule.get("cron"), str):
-                    yield schedule["cron"]
+def _schedules(written: Any, entrypoint: str) -> Sequence[Mapping[str, Any]]:
+    """Give the active schedules of all deployments of one flow, whatever else the file holds."""
+    return [
+        schedule
+        for deployment in _listed(written, "deployments")
+        if isinstance(deployment, dict) and deployment.get("entrypoint") == entrypoint
+        for schedule in _listed(deployment, "schedules")
+        if isinstance(schedule, dict) and schedule.get("active") is not False
+    ]
 
 
 def _listed(written: Any, key: str) -> list[Any]:
     found = written.get(key) if isinstance(written, dict) else None
     return found if isinstance(found, list) else []
+
+
+def _plain(
+    schedules: Sequence[Mapping[str, Any]], form: re.Pattern[str], zone: ZoneInfo
+) -> re.Match[str] | None:
+    """Give what can be told in a word: a single schedule of the shipped form, in our time."""
+    if len(schedules) != 1 or schedules[0].get("timezone", "UTC") != zone.key:
+        return None
+    return form.fullmatch(str(schedules[0].get("cron")))
+
+
+async def _times(
+    schedules: Sequence[Mapping[str, Any]],
+    entrypoint: str,
+    span: tuple[datetime, datetime],
+    dates: Dates,
+) -> Times | None:
+    instants: set[datetime] = set()
+    for schedule in schedules:
+        try:
+            instants.update(await dates(schedule, *span))
+        except ValueError:
+            raise ConfigError(
+                f"prefect.yaml: the schedule {_says(schedule)} of {entrypoint} cannot be followed, "
+                "nor deployed"
+            ) from None
+    says = " and ".join(dict.fromkeys(map(_says, schedules)))
+    return Times(says, sorted(instants)) if schedules else None
+
+
+def _says(schedule: Mapping[str, Any]) -> str:
+    kind = next((kind for kind in ("cron", "interval", "rrule") if schedule.get(kind)), None)
+    how = f'{kind} "{schedule[kind]}"' if kind else "without a kind"
+    return f"{how} ({schedule.get('timezone', 'UTC')})"

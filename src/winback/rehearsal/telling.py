@@ -147,20 +147,27 @@ def facts(
 
 
 def _schedule(schedule: Schedule) -> dict[str, Any]:
-    every = schedule.send_every
+    at, every = schedule.day_at, schedule.send_every
     return {
-        "day_at": f"{schedule.day_at:%H:%M}",
+        "day_at": None if at is None else f"{at:%H:%M}",
         "send_every_minutes": None if every is None else int(every.total_seconds() // 60),
+        "day_by": None if schedule.day_by is None else schedule.day_by.says,
+        "sends_by": None if schedule.sends_by is None else schedule.sends_by.says,
     }
 
 
 def says_when(schedule: Schedule) -> str:
     """Say when winback is taken to run."""
-    at = f"the day at {schedule.day_at:%H:%M}"
-    if schedule.send_every is None:
-        return f"{at}, and nothing between"
-    minutes = int(schedule.send_every.total_seconds() // 60)
-    return f"{at}, and a send every {minutes} minutes"
+    if schedule.day_at is not None:
+        day = f"the day at {schedule.day_at:%H:%M}"
+    else:
+        day = f"the day by {schedule.day_by.says}" if schedule.day_by else "never the whole day"
+    if schedule.send_every is not None:
+        minutes = int(schedule.send_every.total_seconds() // 60)
+        return f"{day}, and a send every {minutes} minutes"
+    if schedule.sends_by is not None:
+        return f"{day}, and sends by {schedule.sends_by.says}"
+    return f"{day}, and nothing between"
 
 
 def _message(one: Sending, ids: Ids) -> dict[str, Any]:

@@ -36,7 +36,7 @@ from winback.rehearsal import reading as found
 from winback.rehearsal.copying import Copied, copy_business
 from winback.rehearsal.late import Late, put_off
 from winback.rehearsal.results import Rehearsal
-from winback.rehearsal.schedule import Moment, Schedule, moments
+from winback.rehearsal.schedule import Moment, Schedule, dates_played, moments
 from winback.states import Channel, MessageState
 
 _WRITTEN: Final = (Channel.EMAIL, Channel.SMS)
@@ -66,7 +66,7 @@ async def rehearse(
     """
     _never_backwards(business, now)
     played = tuple(moments(schedule, now=now, days=days, zone=business.zone))
-    dates = tuple(dict.fromkeys(local_date(one.at, business.zone) for one in played))
+    dates = tuple(dates_played(schedule, now=now, days=days, zone=business.zone))
     with _scratch(business, clock) as scratch:
         with reading(business.engine) as source:
             copied = copy_business(
@@ -74,7 +74,8 @@ async def rehearse(
             )
             thresholds = _thresholds(source, business, played, now=now)
         late = await _walk(_on_copy(business, scratch), played, thresholds)
-        done = _told(scratch, copied, business, played, dates=dates, schedule=schedule)
+        begins_at = played[0].at if played else now
+        done = _told(scratch, copied, business, begins_at, dates=dates, schedule=schedule)
         return replace(done, put_off={channel: len(ids) for channel, ids in sorted(late.items())})
 
 
@@ -248,14 +249,14 @@ def _told(
     scratch: Engine,
     copied: Copied,
     business: Business,
-    played: Sequence[Moment],
+    begins_at: datetime,
     *,
     dates: tuple[date, ...],
     schedule: Schedule,
 ) -> Rehearsal:
     with Session(scratch.execution_options(winback_reads_only=True)) as session:
         return Rehearsal(
-            begins_at=played[0].at,
+            begins_at=begins_at,
             days=dates,
             schedule=schedule,
             sendings=found.sendings(session, business.zone),
