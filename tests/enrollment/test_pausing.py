@@ -1,5 +1,6 @@
 """Pauses: what stands still, and that time stood still for it."""
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -14,6 +15,7 @@ from tests.enrollment.shop import (
     add_enrollment,
     add_message,
     make_campaign,
+    pass_step,
 )
 from winback.campaign.schema import Campaign
 from winback.database.tables import Enrollment, Message
@@ -27,7 +29,13 @@ from winback.enrollment.pausing import (
     resume,
     standing_pauses,
 )
+from winback.enrollment.progress import go_to, speed_up_after_click
+from winback.enrollment.progress import resume as give_back
+from winback.enrollment.timeline import StepEnd
 from winback.states import Channel, EnrollmentState
+
+Begins = Callable[[Session, int, datetime], None]
+"""What makes an enrollment begin to wait anew, at an instant."""
 
 DAY = timedelta(days=1)
 T0 = datetime(2026, 3, 2, 10, tzinfo=UTC)
@@ -81,6 +89,66 @@ def test_waits_are_frozen_meanwhile(session: Session) -> None:
     resume(session, PauseScope.ALL, now=T0 + 3 * DAY, zone=LONDON)
     moved = [_due_on(session, id_) for id_ in ids]
     assert moved == [date(2026, 3, day) for day in (4, 10, 11, 13)]
+
+
+def _accepted(session: Session, enrollment_id: int, now: datetime) -> None:
+    pass_step(session, enrollment_id, "concern", StepEnd.ACCEPTED, now=now)
+
+
+def _went_to(session: Session, enrollment_id: int, now: datetime) -> None:
+    assert go_to(session, enrollment_id, "voucher", now=now, zone=LONDON, why="price")
+
+
+def _clicked(session: Session, enrollment_id: int, now: datetime) -> None:
+    assert speed_up_after_click(session, enrollment_id, clicked_at=now, now=now, zone=LONDON)
+
+
+def _given_back(session: Session, enrollment_id: int, now: datetime) -> None:
+    assert give_back(session, enrollment_id, step="voucher", now=now, zone=LONDON, why="case")
+
+
+def _nothing(session: Session, enrollment_id: int, now: datetime) -> None:
+    """Let it wait on."""
+
+
+@pytest.mark.parametrize(
+    ("begins", "state", "due_on"),
+    [
+        # Since before the pause: five days of waiting are left on the sixtieth.
+        pytest.param(_nothing, EnrollmentState.ACTIVE, 60 + 5, id="waits on"),
+        pytest.param(_accepted, EnrollmentState.ACTIVE, 60 + 5, id="accepted"),
+        pytest.param(_went_to, EnrollmentState.ACTIVE, 60 + 1, id="went to a step"),
+        pytest.param(_given_back, EnrollmentState.HANDED_OVER, 60 + 1, id="given back"),
+    ],
+)
+def test_a_wait_that_began_meanwhile_lost_only_its_own_days(
+    session: Session, begins: Begins, state: EnrollmentState, due_on: int
+) -> None:
+    """Day 59 of a pause of sixty: what begins to wait then is one day late, not sixty."""
+    due = None if state is EnrollmentState.HANDED_OVER else T0.date() + 5 * DAY
+    id_ = _enroll(session, make_campaign(), state=state, due_on=due)
+    pause(session, PauseScope.ALL, by=OPERATOR, why="", now=T0 + timedelta(hours=1))
+    begins(session, id_, T0 + 59 * DAY)
+    resume(session, PauseScope.ALL, now=T0 + 60 * DAY, zone=LONDON)
+    assert _due_on(session, id_) == T0.date() + due_on * DAY
+
+
+def test_a_click_meanwhile_is_followed_a_day_after_the_pause(session: Session) -> None:
+    """It was to be the day after the click, and is: of the days that count."""
+    id_ = _enroll(session, make_campaign(), next_step="check-in", due_on=T0.date() + 5 * DAY)
+    pause(session, PauseScope.ALL, by=OPERATOR, why="", now=T0 + timedelta(hours=1))
+    _clicked(session, id_, T0 + 2 * DAY)
+    resume(session, PauseScope.ALL, now=T0 + 60 * DAY, zone=LONDON)
+    assert _due_on(session, id_) == T0.date() + 61 * DAY
+
+
+def test_who_entered_meanwhile_lost_only_the_days_since(session: Session) -> None:
+    """A detect that was under way when the pause came may still let people in."""
+    begun = T0 + 2 * DAY
+    pause(session, PauseScope.ALL, by=OPERATOR, why="", now=T0)
+    id_ = add_enrollment(session, add_customer(session), make_campaign(), now=begun)
+    resume(session, PauseScope.ALL, now=T0 + 9 * DAY, zone=LONDON)
+    assert _due_on(session, id_) == T0.date() + 9 * DAY
 
 
 @pytest.mark.parametrize(

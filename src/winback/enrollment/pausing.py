@@ -2,7 +2,8 @@
 
 It lives in the database, so that no redeployment undoes it. While a campaign stands still nobody
 enters it, nothing of it is planned or claimed, and its waits are frozen: going on moves every due
-day, and the day on which a queued message turns stale, by the time that was lost. Vouchers keep
+day, and the day on which a queued message turns stale, by the time that was lost: since the pause
+began, or since the wait did, where somebody's began meanwhile. Vouchers keep
 their expiry, which was promised, and so do reminders of it; sleepers keep the month they named.
 """
 
@@ -13,13 +14,14 @@ from enum import StrEnum
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import bindparam, insert, or_, select, update
+from sqlalchemy import ColumnElement, bindparam, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from winback.campaign.versions import campaign_of_version
 from winback.clock import local_date
 from winback.database.bulk import on_conflict
 from winback.database.tables import Enrollment, Message, Pause, table_of
+from winback.enrollment.waits import waits_begun_after
 from winback.states import Channel, EnrollmentState, MessageState
 
 OPERATOR: Final = "operator"
@@ -151,7 +153,10 @@ _RESUME: Final = (
     .values(resumed_at=bindparam("now"))
 )
 
-_OPEN: Final = (Enrollment.state == EnrollmentState.ACTIVE, ~Enrollment.is_asleep)
+_OPEN: Final[Sequence[ColumnElement[bool]]] = (
+    Enrollment.state == EnrollmentState.ACTIVE,
+    ~Enrollment.is_asleep,
+)
 
 
 def _freed_campaigns(session: Session, before: Pauses, after: Pauses) -> list[str]:
@@ -178,7 +183,7 @@ def _since(
 def _move_enrollments(
     session: Session, campaign: str, *, since: datetime, now: datetime, zone: ZoneInfo
 ) -> None:
-    """Move the due days of a campaign's active enrollments by the local days that were lost."""
+    """Move the due days of a campaign's active enrollments by the local days that each lost."""
     lost = local_date(now, zone) - local_date(since, zone)
     if not lost:
         return
@@ -198,18 +203,38 @@ def _move_enrollments(
         days = session.scalars(
             select(Enrollment.due_on).where(*mine, Enrollment.due_on.is_not(None)).distinct()
         )
+        late = waits_begun_after(session, since, mine)
         _move_days(session, mine, sorted((day for day in days if day), reverse=True), lost)
+        # Who began to wait while it stood still lost only the days since then.
+        right = [
+            {
+                "b_id": one.enrollment_id,
+                "b_due_on": one.due_on + lost,
+                "due_on": one.due_on + (local_date(now, zone) - local_date(one.began_at, zone)),
+            }
+            for one in late
+        ]
+        if right:
+            session.connection().execute(_SET_RIGHT, right)
+
+
+_ENROLLMENTS: Final = table_of(Enrollment)
+_SET_RIGHT: Final = (
+    update(_ENROLLMENTS)
+    .where(_ENROLLMENTS.c.id == bindparam("b_id"), _ENROLLMENTS.c.due_on == bindparam("b_due_on"))
+    .values(due_on=bindparam("due_on"))
+)
 
 
 def _move_days(
-    session: Session, mine: Sequence[object], days: Sequence[date], lost: timedelta
+    session: Session, mine: Sequence[ColumnElement[bool]], days: Sequence[date], lost: timedelta
 ) -> None:
     # One statement for each day, the latest first, so that none is moved twice: the two
     # databases have no arithmetic of dates in common.
     for day in days:
         session.execute(
             update(Enrollment)
-            .where(*mine, Enrollment.due_on == day)  # type: ignore[arg-type]
+            .where(*mine, Enrollment.due_on == day)
             .values(due_on=day + lost)
             .execution_options(synchronize_session=False)
         )
