@@ -1,5 +1,6 @@
 """The database: made by itself, upgraded, true to its mode; both servers agree with the tables."""
 
+import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, insert, select, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
 from winback.database import engine as engine_module
@@ -108,3 +109,22 @@ def test_errors_of_statements_show_no_values(session: Session, now: datetime) ->
         session.execute(insert(Customer).values(**row))
 
     assert "Oakley" not in str(refused.value)
+
+
+def test_who_makes_calls_waits_for_no_lock_long(tmp_path: Path, now: datetime) -> None:
+    """Another process holds SQLite's lock: a hurried write gives up soon, and works afterwards."""
+    path = tmp_path / "winback.db"
+    engine = open_database(f"sqlite:///{path}", Mode.SANDBOX, now)
+    hurried = engine.execution_options(winback_patience=0.01)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+
+    with pytest.raises(OperationalError, match="locked"), hurried.begin():
+        raise AssertionError("the lock is another's")
+    other.execute("ROLLBACK")
+    with hurried.begin() as connection:
+        waits = connection.execute(text("PRAGMA busy_timeout")).scalar_one()
+
+    assert waits == 30_000, "as whoever uses the connection next expects"
+    other.close()
+    engine.dispose()

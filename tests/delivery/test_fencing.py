@@ -327,7 +327,7 @@ async def test_an_error_before_the_call_is_no_doubt(
     called = await without_database.call(one)
     nowhere.dispose()
 
-    assert called.result == NotCalled("not called with OperationalError")
+    assert called.result == NotCalled("not called with OperationalError", again=True)
     assert caplog.messages == [f"message {one.message_id}: not called with OperationalError"]
 
 

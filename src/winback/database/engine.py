@@ -33,7 +33,8 @@ from winback.states import Mode
 
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _DRIVERS: Final = frozenset({"sqlite", "sqlite+pysqlite", "postgresql+psycopg"})
-_BUSY_TIMEOUT_MS: Final = 30_000
+_PATIENCE_SECONDS: Final = 30.0
+"""How long a writer waits for SQLite's lock, unless its engine says ``winback_patience``."""
 _STATEMENTS: Final = 5_000
 """Compiled statements kept; a day uses more than the default of 500, and compiling is slow."""
 _PREPARED: Final = 1_000
@@ -78,7 +79,7 @@ def make_engine(url: str) -> Engine:
         # fail with "database is locked" whatever the busy timeout says.
         connection.isolation_level = None
         for pragma in (
-            f"busy_timeout={_BUSY_TIMEOUT_MS}",
+            _busy_timeout(_PATIENCE_SECONDS),
             "journal_mode=WAL",
             "synchronous=NORMAL",
             "foreign_keys=ON",
@@ -104,9 +105,11 @@ def _take_turns(engine: Engine) -> None:
         if connection.get_execution_options().get("winback_reads_only"):
             connection.exec_driver_sql("BEGIN DEFERRED")
             return
-        connection.info["has_turn"] = turn.acquire(timeout=_BUSY_TIMEOUT_MS / 1000)
+        options = connection.get_execution_options()
+        patience: float = options.get("winback_patience", _PATIENCE_SECONDS)
+        connection.info["has_turn"] = turn.acquire(timeout=patience)
         try:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            _begin_writing(connection, patience)
         except BaseException:
             _give_turn(connection)
             raise
@@ -116,6 +119,21 @@ def _take_turns(engine: Engine) -> None:
     def _give_turn(connection: Connection) -> None:
         if connection.info.pop("has_turn", False):
             turn.release()
+
+
+def _begin_writing(connection: Connection, patience: float) -> None:
+    if patience == _PATIENCE_SECONDS:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        return
+    connection.exec_driver_sql(f"PRAGMA {_busy_timeout(patience)}")
+    try:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    finally:
+        connection.exec_driver_sql(f"PRAGMA {_busy_timeout(_PATIENCE_SECONDS)}")
+
+
+def _busy_timeout(seconds: float) -> str:
+    return f"busy_timeout={int(seconds * 1000)}"
 
 
 def open_database(url: str, mode: Mode, now: datetime) -> Engine:

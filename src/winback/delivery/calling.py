@@ -13,10 +13,11 @@ from datetime import datetime, timedelta
 from math import ceil
 from typing import Final
 
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from winback.clock import Clock
-from winback.delivery.breaker import BUSY_IN_A_ROW, UNCLEAR_IN_A_ROW
+from winback.delivery.breaker import BUSY_IN_A_ROW, UNCLEAR_IN_A_ROW, stays_open
 from winback.delivery.closing import close_channel
 from winback.delivery.composing import Claimed, Words, write
 from winback.delivery.gate import Hold
@@ -58,6 +59,14 @@ class _Share:
     left: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """A channel that this run found in trouble, and that is to be closed for all workers."""
+
+    why: str
+    at_least: timedelta = timedelta(0)
+
+
 Wait = Callable[[float], Awaitable[None]]
 """Lets so many seconds go by, none where they are negative."""
 
@@ -74,6 +83,8 @@ class Desk:
     """How turns at a pace are waited for; a rehearsal moves its clock instead."""
     resting: dict[Channel, Hold] = field(default_factory=dict)
     """Channels that this run has found closed."""
+    to_close: dict[Channel, Closing] = field(default_factory=dict)
+    """Of these, those that the other workers do not know of yet."""
     called: set[int] = field(default_factory=set)
     """Messages on which a call was begun: only of these nobody may know what became of them."""
     in_line: Counter[Channel] = field(default_factory=Counter)
@@ -87,6 +98,8 @@ class Desk:
     _unclear: Counter[Channel] = field(default_factory=Counter)
     _pauses: Pauses = field(default_factory=Pauses)
     _polled_at: datetime | None = None
+    _no_beat: tuple[datetime, SQLAlchemyError] | None = None
+    """When the lease could not be renewed last, and why."""
 
     def saw(self, pauses: Pauses) -> None:
         """Take note of what stood still just now."""
@@ -102,8 +115,16 @@ class Desk:
 
         Raises SQLAlchemyError where the database cannot be asked.
         """
-        if not self.lease.holds(now) and not self.lease.is_lost:
-            self.lease.renew(self.run.business.engine, self.clock)
+        if self.lease.holds(now) or self.lease.is_lost:
+            return self.lease.holds(now)
+        if self._no_beat is not None and now < self._no_beat[0] + POLL:
+            # Each try may wait for a lock: not for every message anew.
+            raise self._no_beat[1]
+        try:
+            self.lease.renew(self.run.writes, self.clock)
+        except SQLAlchemyError as away:
+            self._no_beat = (self.clock.now(), away)
+            raise
         return self.lease.holds(now)
 
     async def call(self, claimed: Claimed) -> Called:
@@ -115,7 +136,9 @@ class Desk:
         except TemplateError as broken:
             return Called(claimed, Refused("template", str(broken), "message"))
         except Exception as broken:  # noqa: BLE001 - the edge of the send loop
-            return Called(claimed, NotCalled(_told(claimed, "not called", broken)))
+            # A database that is away comes back, and no claim goes through before.
+            is_away = isinstance(broken, OperationalError)
+            return Called(claimed, NotCalled(_told(claimed, "not called", broken), again=is_away))
         if stopped is not None:
             return Called(claimed, stopped)
         self.called.add(claimed.message_id)
@@ -145,15 +168,34 @@ class Desk:
             self.resting[channel] = Hold(back_off(self.run, result), f"busy: {result.reason}")
 
     def _doubt(self, channel: Channel, unclear: Unclear) -> None:
-        """Close a channel for all workers when its provider is silent again and again."""
+        """Let a channel rest when its provider is silent again and again.
+
+        No database is asked here: where both are away, the calls must still end.
+        """
         enough = 1 if channel in self.to_try else UNCLEAR_IN_A_ROW
         if self._unclear[channel] < enough or channel in self.resting:
             return
-        engine = self.run.business.engine
         why = f"{self._unclear[channel]} calls in a row without an answer: {unclear.reason}"
-        with Session(engine) as session, committing(session.begin(), "send.close"):
-            until = close_channel(session, channel, why=why, now=self.run.now)
-        self.resting[channel] = Hold(until, why)
+        self._rest(channel, Closing(why))
+
+    def _rest(self, channel: Channel, closing: Closing) -> None:
+        until = self.run.now + max(stays_open(1), closing.at_least)
+        self.resting[channel] = Hold(until, closing.why)
+        self.to_close[channel] = closing
+
+    def close_channels(self) -> None:
+        """Close for all workers what was found in trouble; raises where the database is away."""
+        for channel, closing in list(self.to_close.items()):
+            with Session(self.run.writes) as session, committing(session.begin(), "send.close"):
+                until = close_channel(
+                    session,
+                    channel,
+                    why=closing.why,
+                    now=self.run.now,
+                    at_least=closing.at_least,
+                )
+            self.resting[channel] = Hold(until, closing.why)
+            del self.to_close[channel]
 
     def _stopped(self, claimed: Claimed) -> Result | NotCalled | None:
         """Say why nobody is called for a message; None where it may go."""
@@ -203,7 +245,7 @@ class Desk:
             wanted = max(amount, int(per_second / _TURNS_A_SECOND))
             name = f"{self.senders[channel].name}:{channel}"
             now = self.clock.now()
-            engine = self.run.business.engine
+            engine = self.run.writes
             starts_at = take_turn(engine, name, wanted, per_second=per_second, now=now)
             share = self._shares[channel] = _Share(starts_at, wanted)
         starts_at = share.starts_at

@@ -31,6 +31,10 @@ LEASE: Final = timedelta(seconds=60)
 """So long after its last beat a worker counts as dead, and makes no further call itself."""
 
 BEAT_SECONDS: Final = 10
+_AGAIN_SECONDS: Final = 1
+"""After a beat that failed the next one comes sooner: the lease must not run out meanwhile."""
+_PATIENCE: Final = 2.0
+"""Seconds that a beat waits for SQLite's lock; each asks for the time anew."""
 _KEPT: Final = timedelta(days=7)
 _LONGEST_NAME: Final = 60
 
@@ -200,9 +204,13 @@ def leased(engine: Engine, clock: Clock) -> Iterator[Lease]:
 
 
 def _beat_until(is_over: threading.Event, lease: Lease, engine: Engine, clock: Clock) -> None:
-    while not lease.is_lost and not is_over.wait(BEAT_SECONDS):
+    hurried = engine.execution_options(winback_patience=_PATIENCE)
+    pause = BEAT_SECONDS
+    while not lease.is_lost and not is_over.wait(pause):
+        pause = _AGAIN_SECONDS
         try:
-            lease.renew(engine, clock)
+            lease.renew(hurried, clock)
+            pause = BEAT_SECONDS
         except SQLAlchemyError as away:
             # Calls stop by themselves when the lease runs out; until then it may come back.
             _log.warning("worker %d could not beat: %s", lease.worker_id, type(away).__name__)

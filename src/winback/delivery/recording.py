@@ -52,6 +52,8 @@ class NotCalled:
     """Claimed, and then nobody was called: it goes back as it was, due at once."""
 
     why: str
+    again: bool = False
+    """The same run claims it once more, with another last look."""
 
 
 @dataclass(frozen=True, slots=True)

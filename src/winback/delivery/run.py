@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
 from random import Random
-from typing import Any
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Engine
@@ -16,6 +16,9 @@ from winback.clock import local_date
 from winback.messages.context import in_order
 from winback.settings import Cap
 from winback.states import Channel, Mode
+
+PATIENCE: Final = 2.0
+"""Seconds that a write waits for SQLite's lock while calls are on their way."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,11 @@ class Run:
     def reads(self) -> Engine:
         """The database for transactions that only read, which block no writer."""
         return self.business.engine.execution_options(winback_reads_only=True)
+
+    @cached_property
+    def writes(self) -> Engine:
+        """The database for writes beside calls: they wait for no lock long, and try again."""
+        return self.business.engine.execution_options(winback_patience=PATIENCE)
 
     @property
     def zone(self) -> ZoneInfo:

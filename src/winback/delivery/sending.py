@@ -31,6 +31,7 @@ from winback.delivery.doubting import settle_doubts
 from winback.delivery.isolating import Isolation, working_at_rows
 from winback.delivery.leases import LeaseLost, leased
 from winback.delivery.pace import at_once
+from winback.delivery.patience import AGAIN_AFTER, AT_THE_END, Patience
 from winback.delivery.queueing import queue_due
 from winback.delivery.recording import Called, NotCalled, record_results
 from winback.delivery.run import Run
@@ -46,7 +47,8 @@ _RECORD_AT: Final = 64
 _RECORD_AFTER: Final = 0.5
 """Seconds after which a result is written down, however few there are."""
 
-_TRIES: Final = 3
+_WAKES_AFTER: Final = 5.0
+"""Seconds after which the loop looks around at the latest."""
 
 _GOES_ON_AFTER: Final = timedelta(seconds=5)
 
@@ -146,32 +148,51 @@ class _Outbox:
     """A call that ended as no call should."""
     record_at: float | None = None
     """The loop's time at which the oldest result is written down at the latest."""
+    away: Patience = field(default_factory=Patience)
+    """For how long the database has been away."""
 
     async def send_all(self, due: Mapping[Channel, Sequence[int]]) -> None:
         """Send these messages, each channel in its own order and at its own pace."""
         self.streams = {channel: _Stream(channel, deque(ids)) for channel, ids in due.items()}
         try:
-            while self.calls or any(stream.ids for stream in self.streams.values()):
+            while self._is_busy():
                 self.desk.wake.clear()
                 if self.broken is not None:
                     self.broken.result()
                 for stream in self.streams.values():
                     self._claim_of(stream)
-                if self._must_record():
-                    await self._record()
-                if self.calls:
-                    await self.desk.wake.wait()
-            await self._record()
+                self._write_down()
+                can_claim = any(map(self._room, self.streams.values()))
+                if self.calls or (self._is_busy() and not can_claim):
+                    await self._sleep()
         except BaseException:
             await self._give_up()
-            await self._record()
             raise
+
+    def _is_busy(self) -> bool:
+        has_results = self.calls or self.ended or self.desk.to_close
+        return bool(has_results) or any(stream.ids for stream in self.streams.values())
+
+    async def _sleep(self) -> None:
+        """Wait until there may be something to do."""
+        loop = asyncio.get_running_loop()
+        at = [loop.time() + _WAKES_AFTER]
+        if self.record_at is not None:
+            at.append(self.record_at)
+        if self.away.is_tried:
+            # Nothing is written before, whatever is due.
+            at = [self.away.again_at]
+        timer = loop.call_at(min(at), self.desk.wake.set)
+        await self.desk.wake.wait()
+        timer.cancel()
 
     def _room(self, stream: _Stream) -> int:
         """Give how many of a channel to claim now: none, or enough to be worth it.
 
         Channels share alike, so that a slow one neither stops the other nor is stopped by it.
         """
+        if self._is_away():
+            return 0
         busy = sum(bool(one.ids) for one in self.streams.values())
         if stream.channel in self.desk.to_try:
             # It was closed: one message tries it, the others follow when that went through.
@@ -191,12 +212,17 @@ class _Outbox:
         Little to doubt if we die, and a no that comes meanwhile is seen by the next claim.
         """
         while room := self._room(stream):
+            ids = [stream.ids.popleft() for _ in range(room)]
             try:
-                self._claim([stream.ids.popleft() for _ in range(room)])
+                self._claim(ids)
+                self.away.is_over()
             except LeaseLost:
                 _log.warning("worker %d claims no more", self.desk.lease.worker_id)
                 self.desk.lease.is_lost = True
                 stream.ids.clear()
+            except OperationalError as away:
+                self._unclaim(stream, ids)
+                self._be_patient(away)
             while self.waiting:
                 task = asyncio.create_task(self.desk.call(self.waiting[-1]))
                 self.calls[task] = self.waiting.pop()
@@ -205,6 +231,14 @@ class _Outbox:
             if self.desk.pace(stream.channel) is not None:
                 return  # The calls get in line when they begin.
 
+    def _unclaim(self, stream: _Stream, ids: Sequence[int]) -> None:
+        """Put back what could not be claimed; where the commit may have counted, so is the row."""
+        unsure = {one.message_id for one in self.waiting}
+        stream.ids.extendleft(id_ for id_ in reversed(ids) if id_ not in unsure)
+        again = NotCalled("the claim is unsure", again=True)
+        self.ended += [Called(one, again) for one in self.waiting]
+        self.waiting.clear()
+
     def _claim(self, ids: Sequence[int]) -> None:
         """Claim these; one that cannot be prepared waits, and keeps no other from being sent."""
         self._go_on()
@@ -212,7 +246,7 @@ class _Outbox:
 
     def _claim_at_once(self, ids: Sequence[int]) -> None:
         desk = self.desk
-        engine, worker_id = desk.run.business.engine, desk.lease.worker_id
+        engine, worker_id = desk.run.writes, desk.lease.worker_id
         if not desk.holds(desk.clock.now()):
             raise LeaseLost(worker_id)
         with Session(engine) as session, committing(session.begin(), "send.claim"):
@@ -228,7 +262,7 @@ class _Outbox:
     def _put_off(self, message_id: int, kind: str) -> None:
         run = self.desk.run
         with (
-            Session(run.business.engine) as session,
+            Session(run.writes) as session,
             committing(session.begin(), "send.claim"),
             working_at_rows(),
         ):
@@ -250,10 +284,11 @@ class _Outbox:
             return
         del self.calls[task]
         called = task.result()
+        # First of all: whatever happens next, what is known of a call is written down.
+        self.ended.append(called)
         stream = self.streams[called.claimed.channel]
         stream.flying -= 1
         self.desk.watch(called)
-        self.ended.append(called)
         if self.record_at is None:
             loop = asyncio.get_running_loop()
             self.record_at = loop.time() + _RECORD_AFTER
@@ -262,40 +297,74 @@ class _Outbox:
             self.desk.wake.set()
 
     def _must_record(self) -> bool:
-        if self.record_at is None:
-            return False
-        return len(self.ended) >= _RECORD_AT or asyncio.get_running_loop().time() >= self.record_at
+        if not self.calls or self.desk.to_close or len(self.ended) >= _RECORD_AT:
+            return True
+        return self.record_at is not None and asyncio.get_running_loop().time() >= self.record_at
 
-    async def _record(self) -> None:
-        """Write results down; tried again where the database was away for a moment."""
+    def _write_down(self) -> None:
+        """Write results down where it is time for it, and close the channels that are in trouble.
+
+        Where the database is away they wait in memory, and calls on their way end meanwhile.
+        """
+        if self.away.waits(asyncio.get_running_loop().time()) or not self._must_record():
+            return
+        try:
+            self._record()
+            # After the results: an acceptance from before would open the channel again.
+            self.desk.close_channels()
+        except OperationalError as away:
+            self._be_patient(away)
+        else:
+            self.away.is_over()
+
+    def _record(self) -> None:
         ended, self.ended, self.record_at = self.ended, [], None
         if not ended:
             return
         try:
-            await self._write_down(ended)
+            with (
+                Session(self.desk.run.writes) as session,
+                committing(session.begin(), "send.record"),
+            ):
+                record_results(session, self.desk.run, ended)
         except BaseException:
             self.ended[:0] = ended
             raise
         _count(self.counts, ended)
+        for one in reversed(ended):
+            if isinstance(one.result, NotCalled) and one.result.again:
+                self.streams[one.claimed.channel].ids.appendleft(one.claimed.message_id)
 
-    async def _write_down(self, ended: Sequence[Called]) -> None:
-        for tries_left in reversed(range(_TRIES)):
-            try:
-                with (
-                    Session(self.desk.run.business.engine) as session,
-                    committing(session.begin(), "send.record"),
-                ):
-                    record_results(session, self.desk.run, ended)
-            except OperationalError as away:
-                if not tries_left:
-                    raise
-                _log.warning("%d results wait: %s", len(ended), type(away.orig).__name__)
-                await asyncio.sleep(_RECORD_AFTER)
-            else:
-                return
+    def _is_away(self) -> bool:
+        """Say whether nothing is claimed for the database's sake: results come first."""
+        if not self.away.is_tried:
+            return False
+        return bool(self.ended) or self.away.waits(asyncio.get_running_loop().time())
+
+    def _be_patient(self, away: OperationalError) -> None:
+        """Try again later; raises the error where that has been done for long enough.
+
+        What is known of calls is kept for long; to claim, the lease must hold.
+        """
+        desk, has_failed_before = self.desk, self.away.is_tried
+        is_worth_it = self.away.fails(asyncio.get_running_loop().time())
+        has_results = self.calls or self.ended or desk.to_close
+        if not is_worth_it or not (has_results or desk.lease.holds(desk.clock.now())):
+            raise away
+        if has_failed_before:
+            kind = type(away.orig).__name__
+            _log.warning("%d results wait for the database: %s", len(self.ended), kind)
 
     async def _give_up(self) -> None:
         """Stop in the middle: what was being called is in doubt, what was not goes back."""
+        await self._end_calls()
+        self.away.longest = AT_THE_END
+        while self.ended or self.desk.to_close:
+            self._write_down()
+            if self.away.is_tried:
+                await asyncio.sleep(AGAIN_AFTER)
+
+    async def _end_calls(self) -> None:
         self.gives_up = True
         for task in self.calls:
             task.cancel()
@@ -319,6 +388,8 @@ def _count(counts: SendCounts, ended: Sequence[Called]) -> None:
                 counts.accepted += 1
             case Unclear():
                 counts.unconfirmed += 1
+            case NotCalled(again=True):
+                pass  # Counted when it is claimed the next time.
             case Refused(scope="channel") | Busy() | NotCalled():
                 counts.postponed += 1
             case Refused():

@@ -1,0 +1,141 @@
+"""The database is away while calls are on their way: nothing is lost, and nothing hangs."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import event, insert, select
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from tests.delivery.shop import Shop
+from winback.database.tables import ChannelPause
+from winback.delivery.patience import AGAIN_AFTER, Patience
+from winback.providers.outgoing import Accepted, Outgoing, Result, Unclear
+from winback.states import Channel, MessageState
+
+S = MessageState
+MINUTE = timedelta(minutes=1)
+
+
+@dataclass(slots=True)
+class Outage:
+    """A database that gives no connection while ``is_on``."""
+
+    shop: Shop
+    is_on: bool = False
+    tries: int = 0
+    was_on: list[bool] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Stand between the pool and whoever wants a connection."""
+        event.listen(self.shop.engine, "checkout", self._refuse)
+
+    def _refuse(self, *_of_the_pool: object) -> None:
+        if self.is_on:
+            self.tries += 1
+            raise OperationalError(None, None, Exception("the server closed the connection"))
+
+    def begins_with(self, result: Result) -> None:
+        """Let all calls end so, and the database be away from the first of them on."""
+
+        def answer(_: Outgoing) -> Result:
+            self.is_on = self.is_on or not self.was_on
+            self.was_on.append(self.is_on)
+            return result
+
+        self.shop.mail.answer = answer
+        self.shop.mail.takes = lambda _: 1.0
+
+    def ends_at(self, seconds: float) -> None:
+        """Send, and let the database come back after so many seconds."""
+
+        def look(at: float) -> None:
+            if at == seconds:
+                self.is_on = False
+
+        self.shop.send_in_time(look)
+
+
+def states(shop: Shop) -> dict[MessageState, int]:
+    """Count the messages by their state."""
+    found = [one.state for one in shop.messages()]
+    return {state: found.count(state) for state in set(found)}
+
+
+@pytest.mark.parametrize("was_closed", [False, True])
+def test_a_channel_that_cannot_be_closed_now_is_closed_later(
+    shop: Shop, *, was_closed: bool
+) -> None:
+    """Provider and database gone at once: the run goes to its end, and every doubt is listed (P2).
+
+    In the database the channel is closed as soon as that is back; here nobody calls meanwhile.
+    """
+    if was_closed:
+        closed = {"why": "", "paused_at": shop.now - 5 * MINUTE, "strikes": 1}
+        with Session(shop.engine) as session, session.begin():
+            session.execute(
+                insert(ChannelPause).values(
+                    channel=Channel.EMAIL, try_again_at=shop.now - MINUTE, **closed
+                )
+            )
+    shop.limit(in_flight=8)
+    for _ in range(20):
+        shop.enroll(phones=[])
+    outage = Outage(shop)
+    outage.begins_with(Unclear("the reply was lost"))
+
+    outage.ends_at(30.0)
+
+    called = 1 if was_closed else 8
+    assert len(shop.mail.sent) == called
+    assert states(shop) == {S.UNCONFIRMED: called, S.QUEUED: 20 - called}
+    assert outage.tries > 1
+    with Session(shop.engine) as session:
+        assert session.scalars(select(ChannelPause.strikes)).all() == [2 if was_closed else 1]
+
+
+@pytest.mark.parametrize("seconds", [5.0, 150.0])
+def test_results_wait_for_the_database(shop: Shop, seconds: float) -> None:
+    """A lock that is held for minutes, or a restart of the server: no call becomes a doubt (P2)."""
+    shop.limit(in_flight=8)
+    for _ in range(20):
+        shop.enroll(phones=[])
+    outage = Outage(shop)
+    outage.begins_with(Accepted("id"))
+
+    outage.ends_at(seconds)
+
+    assert states(shop) == {S.ACCEPTED: 20}
+    assert len({one.send_id for one in shop.mail.sent}) == len(shop.mail.sent) == 20
+    # What was on its way ended; nothing new was claimed, and so nobody else called.
+    assert outage.was_on.count(True) == 8
+
+
+def test_a_database_that_stays_away_ends_the_run(shop: Shop) -> None:
+    """After ten minutes it is told; what was called is in doubt with the next run (DS-10)."""
+    for _ in range(3):
+        shop.enroll(phones=[])
+    outage = Outage(shop)
+    outage.begins_with(Accepted("id"))
+
+    with pytest.raises(OperationalError):
+        outage.ends_at(3600.0)
+
+    outage.is_on = False
+    assert states(shop) == {S.SENDING: 3}
+    shop.now += timedelta(hours=2)
+    assert shop.send().unconfirmed == 3
+
+
+def test_patience_has_an_end() -> None:
+    """Each failed try is followed by another one a little later, until it was long enough."""
+    patience = Patience(longest=10.0)
+    assert patience.fails(100.0)
+    assert patience.waits(100.0)
+    assert not patience.waits(100.0 + AGAIN_AFTER)
+    assert patience.fails(109.9)
+    assert not patience.fails(110.0)
+    patience.is_over()
+    assert not patience.is_tried
+    assert patience.fails(200.0)
