@@ -16,7 +16,7 @@ from werkzeug import Request, Response
 from tests.conftest import NOW
 from tests.delivery.shop import Shop, make_business
 from winback.clock import SetClock
-from winback.database.tables import Alert, ChannelPause, Message, Pause, StageRun
+from winback.database.tables import Alert, ChannelPause, Event, Message, Pause, StageRun
 from winback.delivery.leases import beat, begin_worker
 from winback.delivery.settling import Verdict, settle_by_hand
 from winback.enrollment.pausing import OPERATOR, PauseScope, pause
@@ -246,6 +246,22 @@ def test_a_doubt_that_nobody_settles_does_not_hide_later_ones(engine: Engine) ->
         settle_by_hand(session, shop.business, newest, Verdict.NOT_SENT, now=later)
     assert _look(shop, later) == []
     assert _standing(engine) == ["unknown:2026-03-02", "unknown:2026-03-12"]
+
+
+def test_events_that_cannot_be_read_are_told_each_day_that_brings_more(engine: Engine) -> None:
+    """They are kept: the first one must not hide that a provider changed its form since."""
+    shop = Shop(make_business(engine))
+
+    def hear(at: datetime) -> list[str]:
+        dead = {"origin": "sendgrid.events", "body": {}, "received_at": at, "state": "dead"}
+        with Session(engine) as session, session.begin():
+            session.execute(insert(Event).values(key=f"e:{at}", **dead))
+        return _look(shop, at)
+
+    assert hear(NOW)[0].startswith("1 event could not be read")
+    assert hear(NOW + HOUR) == []
+    assert hear(NOW + 9 * DAY)[0].startswith("3 events could not be read")
+    assert _look(shop, NOW + 10 * DAY) == []
 
 
 def test_the_web_process_notices_that_nothing_runs(engine: Engine, httpserver: HTTPServer) -> None:

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from winback.business import Business
+from winback.clock import local_date
 from winback.database.tables import Case, ChannelPause, Event, Message, Pause, RejectedRow
 from winback.messages.compiling import failing_edits
 from winback.outcomes.account import UNFINISHED_AFTER
@@ -79,7 +81,7 @@ def find_urgent(
         *_paused(session, now),
         *left,
         *_unprepared(session),
-        *_dead_events(session),
+        *_dead_since_told(session, business.zone),
         *_template_needs(session, business),
         *stock_needs(lines, business.settings.mode),
     )
@@ -181,6 +183,17 @@ def _dead_events(session: Session) -> tuple[Need, ...]:
         select(func.count(), func.min(Event.received_at)).where(Event.state == EventState.DEAD),
         "{n} {events} could not be read and are kept",
     )
+
+
+def _dead_since_told(session: Session, zone: ZoneInfo) -> tuple[Need, ...]:
+    """Name the day of the newest: the old ones are kept, and must not hide that there are more."""
+    newest = session.scalar(
+        select(func.max(Event.received_at)).where(Event.state == EventState.DEAD)
+    )
+    if newest is None:
+        return ()
+    day = local_date(newest, zone).isoformat()
+    return tuple(replace(need, about=day) for need in _dead_events(session))
 
 
 def _standing_still(session: Session) -> tuple[Need, ...]:
