@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from tests.enrollment.shop import (
     LONDON,
+    Standing,
     add_customer,
     add_enrollment,
     add_message,
@@ -19,6 +20,7 @@ from tests.enrollment.shop import (
 )
 from winback.campaign.schema import Campaign
 from winback.database.tables import Enrollment, Message
+from winback.enrollment.passing import Done, pass_steps
 from winback.enrollment.pausing import (
     BRAKE,
     OPERATOR,
@@ -131,6 +133,25 @@ def test_a_wait_that_began_meanwhile_lost_only_its_own_days(
     begins(session, id_, T0 + 59 * DAY)
     resume(session, PauseScope.ALL, now=T0 + 60 * DAY, zone=LONDON)
     assert _due_on(session, id_) == T0.date() + due_on * DAY
+
+
+def test_who_was_noticed_late_waits_no_longer_than_the_wait(session: Session) -> None:
+    """In doubt since the first day, noticed on the 59th of sixty: five days of waiting are left."""
+    id_ = _enroll(session, make_campaign(), due_on=T0.date())
+    pause(session, PauseScope.ALL, by=OPERATOR, why="", now=T0 + timedelta(hours=1))
+    done = Done(id_, "concern", StepEnd.UNCONFIRMED, "no answer", at=T0 + DAY)
+    pass_steps(session, Standing(T0 + 59 * DAY), [done])
+    resume(session, PauseScope.ALL, now=T0 + 60 * DAY, zone=LONDON)
+    assert _due_on(session, id_) == T0.date() + 65 * DAY
+
+
+def test_a_rest_is_frozen_too(session: Session) -> None:
+    """Whoever rested for four of fourteen days rests ten more."""
+    rests = {"next_step": None, "due_on": T0.date() + 10 * DAY}
+    id_ = _enroll(session, make_campaign(), **rests)
+    pause(session, PauseScope.ALL, by=OPERATOR, why="", now=T0)
+    resume(session, PauseScope.ALL, now=T0 + 60 * DAY, zone=LONDON)
+    assert _due_on(session, id_) == T0.date() + 70 * DAY
 
 
 def test_a_click_meanwhile_is_followed_a_day_after_the_pause(session: Session) -> None:

@@ -9,7 +9,7 @@ their expiry, which was promised, and so do reminders of it; sleepers keep the m
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -17,11 +17,13 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import ColumnElement, bindparam, insert, or_, select, update
 from sqlalchemy.orm import Session
 
+from winback.campaign.schema import Campaign
 from winback.campaign.versions import campaign_of_version
 from winback.clock import local_date
 from winback.database.bulk import on_conflict
 from winback.database.tables import Enrollment, Message, Pause, table_of
-from winback.enrollment.waits import waits_begun_after
+from winback.enrollment.timeline import ONE_DAY
+from winback.enrollment.waits import Wait, waits_begun_after
 from winback.states import Channel, EnrollmentState, MessageState
 
 OPERATOR: Final = "operator"
@@ -193,29 +195,42 @@ def _move_enrollments(
         .distinct()
     ).all()
     for version_id in versions:
-        steps = campaign_of_version(session, version_id).steps
-        reminders = [one.step for one in steps if one.before_expiry is not None]
+        written = campaign_of_version(session, version_id)
+        reminders = [one.step for one in written.steps if one.before_expiry is not None]
         mine = (
             Enrollment.campaign_version_id == version_id,
             *_OPEN,
             or_(Enrollment.next_step.is_(None), Enrollment.next_step.not_in(reminders)),
         )
-        days = session.scalars(
-            select(Enrollment.due_on).where(*mine, Enrollment.due_on.is_not(None)).distinct()
-        )
         late = waits_begun_after(session, since, mine)
-        _move_days(session, mine, sorted((day for day in days if day), reverse=True), lost)
-        # Who began to wait while it stood still lost only the days since then.
-        right = [
-            {
-                "b_id": one.enrollment_id,
-                "b_due_on": one.due_on + lost,
-                "due_on": one.due_on + (local_date(now, zone) - local_date(one.began_at, zone)),
-            }
-            for one in late
-        ]
-        if right:
-            session.connection().execute(_SET_RIGHT, right)
+        _move_days(session, mine, lost)
+        _move_back(session, written, late, lost=lost, now=now, zone=zone)
+
+
+def _move_back(
+    session: Session,
+    campaign: Campaign,
+    late: Sequence[Wait],
+    *,
+    lost: timedelta,
+    now: datetime,
+    zone: ZoneInfo,
+) -> None:
+    """Take back the days before the wait of those who began to wait while it stood still.
+
+    Nobody waits longer than the whole wait of what comes next: where the end of a step was noticed
+    late, what follows was due on the day it was noticed, not when its wait was over.
+    """
+    today = local_date(now, zone)
+    waits = {one.step: one.wait for one in campaign.steps} | {None: campaign.rest}
+    right: list[dict[str, object]] = []
+    for one in late:
+        due_on = one.due_on + (today - local_date(one.began_at, zone))
+        if (wait := waits.get(one.next_step)) is not None:
+            due_on = min(due_on, max(wait.after(today), today + ONE_DAY))
+        right.append({"b_id": one.id, "b_due_on": one.due_on + lost, "due_on": due_on})
+    if right:
+        session.connection().execute(_SET_RIGHT, right)
 
 
 _ENROLLMENTS: Final = table_of(Enrollment)
@@ -226,12 +241,13 @@ _SET_RIGHT: Final = (
 )
 
 
-def _move_days(
-    session: Session, mine: Sequence[ColumnElement[bool]], days: Sequence[date], lost: timedelta
-) -> None:
+def _move_days(session: Session, mine: Sequence[ColumnElement[bool]], lost: timedelta) -> None:
+    days = session.scalars(
+        select(Enrollment.due_on).where(*mine, Enrollment.due_on.is_not(None)).distinct()
+    )
     # One statement for each day, the latest first, so that none is moved twice: the two
     # databases have no arithmetic of dates in common.
-    for day in days:
+    for day in sorted((day for day in days if day is not None), reverse=True):
         session.execute(
             update(Enrollment)
             .where(*mine, Enrollment.due_on == day)

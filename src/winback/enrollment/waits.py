@@ -17,7 +17,9 @@ _CURSOR_MOVED: Final = ("went_to", "sooner")
 class Wait(NamedTuple):
     """One enrollment's wait."""
 
-    enrollment_id: int
+    id: int
+    """The enrollment's."""
+    next_step: str | None
     due_on: date
     began_at: datetime
 
@@ -53,8 +55,8 @@ def waits_begun_after(
     ]
     beginnings = union_all(*began).subquery()
     found = session.execute(
-        select(Enrollment.id, Enrollment.due_on, func.max(beginnings.c.at))
+        select(Enrollment.id, Enrollment.next_step, Enrollment.due_on, func.max(beginnings.c.at))
         .join(beginnings, beginnings.c.id == Enrollment.id)
-        .group_by(Enrollment.id, Enrollment.due_on)
-    )
-    return [Wait(id_, due_on, at) for id_, due_on, at in found if due_on is not None]
+        .group_by(Enrollment.id, Enrollment.next_step, Enrollment.due_on)
+    ).tuples()
+    return [Wait(id_, step, due_on, at) for id_, step, due_on, at in found if due_on is not None]
