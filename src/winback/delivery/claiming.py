@@ -196,7 +196,9 @@ _QUEUED: Final = (
         aside(Message.due_at) <= bindparam("now"),
     )
     .order_by(*_FIRST_COMES)
-    .with_for_update(of=Message, skip_locked=True)
+    # The enrollments too, though not their keys: whoever moves one locks it before its messages,
+    # and would else wait for these while the skipped ones wait for it. What is locked is left out.
+    .with_for_update(of=(Message, Enrollment), key_share=True, skip_locked=True)
 )
 
 

@@ -21,10 +21,11 @@ from sqlalchemy.orm import Session
 from winback.business import Business
 from winback.clock import Clock
 from winback.database.engine import salt_of
+from winback.database.retrying import retried
 from winback.database.tables import Message
 from winback.delivery.breaker import PROBES
 from winback.delivery.calling import Desk, Wait
-from winback.delivery.claiming import claim, due_messages, put_off
+from winback.delivery.claiming import Claims, claim, due_messages, put_off
 from winback.delivery.closing import channels_to_try
 from winback.delivery.composing import Claimed
 from winback.delivery.doubting import settle_doubts
@@ -245,16 +246,21 @@ class _Outbox:
         self.unprepared.work(ids, self._claim_at_once, self._put_off)
 
     def _claim_at_once(self, ids: Sequence[int]) -> None:
-        desk = self.desk
+        desk, waiting = self.desk, list(self.waiting)
         engine, worker_id = desk.run.writes, desk.lease.worker_id
         if not desk.holds(desk.clock.now()):
             raise LeaseLost(worker_id)
-        with Session(engine) as session, committing(session.begin(), "send.claim"):
-            with working_at_rows():
-                claims = claim(session, desk.run, ids, resting=desk.resting, worker_id=worker_id)
-            # Before the commit: where nobody knows whether it went through, they are given back.
-            # What waits is called from its end.
-            self.waiting[:0] = reversed(claims.claimed)
+
+        def transact() -> Claims:
+            with Session(engine) as session, committing(session.begin(), "send.claim"):
+                with working_at_rows():
+                    done = claim(session, desk.run, ids, resting=desk.resting, worker_id=worker_id)
+                # Before the commit: where nobody knows whether it went through, they are given
+                # back. What waits is called from its end.
+                self.waiting = [*reversed(done.claimed), *waiting]
+            return done
+
+        claims = retried(transact)
         desk.saw(claims.pauses)
         self.counts.postponed += claims.postponed
         self.counts.skipped += claims.skipped

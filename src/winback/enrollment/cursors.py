@@ -141,7 +141,7 @@ _CURSORS: Final = (
     )
     .where(among(Enrollment.id, "ids"))
     .order_by(Enrollment.id)
-    .with_for_update()
+    .with_for_update(key_share=True)
 )
 _PASSED: Final = select(StepPassage.enrollment_id, StepPassage.step).where(
     among(StepPassage.enrollment_id, "ids")

@@ -7,6 +7,7 @@ database itself refuses (a lock, a lost connection) is no fault of the event: it
 import logging
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import Row, bindparam, select, update
@@ -14,6 +15,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from winback.business import Business
+from winback.database.retrying import retried
 from winback.database.tables import Event, table_of
 from winback.failpoints import committing
 from winback.responses.acting import act
@@ -34,10 +36,14 @@ _LONGEST_ERROR: Final = 500
 def respond(business: Business, now: datetime) -> RespondCounts:
     """Sweep: waiting events, then purchases and redemptions that are new. Safe to repeat."""
     counts = apply_events(business, now)
+    return counts + retried(lambda: _follow(business, now))
+
+
+def _follow(business: Business, now: datetime) -> RespondCounts:
     with Session(business.engine) as session, committing(session.begin(), "respond.purchases"):
         hand = Hand(session, business, now)
         follow_purchases(hand)
-        return counts + hand.counted()
+        return hand.counted()
 
 
 def apply_events(
@@ -45,15 +51,20 @@ def apply_events(
 ) -> RespondCounts:
     """Apply waiting events, all or those of ``ids``; each batch is one transaction."""
     counts = RespondCounts()
-    after = 0
-    while True:
-        with Session(business.engine) as session, committing(session.begin(), "respond.events"):
-            hand = Hand(session, business, now)
-            last = _apply_batch(hand, ids, after)
-            counts += hand.counted()
-        if last is None:
-            return counts
-        after = last
+    last: int | None = 0
+    while last is not None:
+        done, last = retried(partial(_apply_next, business, now, ids, last))
+        counts += done
+    return counts
+
+
+def _apply_next(
+    business: Business, now: datetime, ids: Sequence[int] | None, after: int
+) -> tuple[RespondCounts, int | None]:
+    with Session(business.engine) as session, committing(session.begin(), "respond.events"):
+        hand = Hand(session, business, now)
+        last = _apply_batch(hand, ids, after)
+        return hand.counted(), last
 
 
 def _apply_batch(hand: Hand, ids: Sequence[int] | None, after: int) -> int | None:
