@@ -223,7 +223,7 @@ def test_a_country_that_is_paused_is_seen_before_the_call(shop: Shop) -> None:
         shop.enroll(next_step="check-in", phones=[number])
 
     def look(at: float) -> None:
-        if at == 5.0:
+        if at == 8.0:
             with Session(shop.engine) as session, session.begin():
                 pause(session, PauseScope.COUNTRY, "GB", by="operator", why="", now=shop.now)
 

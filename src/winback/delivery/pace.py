@@ -35,13 +35,19 @@ def reserve(free_at: datetime | None, amount: int, *, per_second: float, now: da
     return Turn(first + timedelta(seconds=amount / per_second), max(first, now))
 
 
-def at_once(per_second: float, *, most: int) -> int:
+AHEAD: Final = timedelta(seconds=2)
+"""So far ahead of its turn a message is claimed."""
+
+
+def at_once(per_second: float, *, most: int, each: int = 1, ahead: timedelta = timedelta(0)) -> int:
     """Give how many to claim at a time, so that the last of them leaves within two seconds.
 
     What is claimed waits for its turn; a no, a purchase or a pause that comes later than the
-    claim is seen by the next one only.
+    claim is seen by the next one only. ``each`` is how many tokens a message needs, ``ahead``
+    for how long those are taken that come next.
     """
-    return max(1, min(most, int(per_second * 2)))
+    left = (AHEAD - ahead).total_seconds()
+    return max(1, min(most, int(per_second * left / each))) if left > 0 else 0
 
 
 def drain_time(amount: int, per_second: float | None) -> timedelta:
