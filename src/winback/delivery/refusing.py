@@ -1,0 +1,141 @@
+"""Refusals that come in a row: what many messages meet alike is no fault of theirs.
+
+One refused message is failed, and its step is over (FACTS.md TW-17, SG-14). Ten of them in a row
+in the same words, and not one accepted in between, tell of something that they share: by what is
+written down, so over all runs and workers. If nearly all are of one step it may be its template,
+and its campaign stops by itself until an operator resumes; else the channel is closed. Refusals
+of persons (an invalid address, a no) do not count.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Row, bindparam, select
+from sqlalchemy.orm import Session
+
+from winback.database.tables import Enrollment, Message
+from winback.delivery.closing import close_channel
+from winback.delivery.gate import Hold
+from winback.delivery.machine import IN_FLIGHT_OR_IN_DOUBT
+from winback.delivery.recording import PAUSE
+from winback.enrollment.pausing import BRAKE, PauseScope, pause
+from winback.providers.outgoing import Refused
+from winback.states import Channel, MessageState
+
+_log = logging.getLogger(__name__)
+
+REFUSED_IN_A_ROW: Final = 10
+"""Equal refusals, one after the other, that stop what they have in common."""
+OF_OTHERS: Final = 3
+"""Of these so many at least are of other steps than the most, for it to be the channel's fault."""
+
+_LOOKS_BACK: Final = 200
+"""So many of a channel's messages are looked at, over all campaigns."""
+_OURS: Final = "template"
+"""The code of our own refusal to render: never the channel's fault."""
+
+_Step = tuple[str, str]
+"""Campaign, and step or answer."""
+_Kind = tuple[str, str]
+"""A code, and its words: one code may stand for much."""
+
+
+@dataclass(slots=True)
+class Refusals:
+    """Refusals of single messages that a run met, and that nobody looked at yet."""
+
+    kinds: dict[Channel, set[_Kind]] = field(default_factory=dict)
+    count: Counter[Channel] = field(default_factory=Counter)
+    """How many since something was last accepted."""
+    _looked: set[Channel] = field(default_factory=set)
+
+    def note(self, channel: Channel, refused: Refused) -> None:
+        """Note one."""
+        self.kinds.setdefault(channel, set()).add((refused.code, refused.reason))
+        self.count[channel] += 1
+
+    def are_urgent(self) -> bool:
+        """Say whether to look now: at a run's first one, and when there may be enough."""
+        return any(
+            channel not in self._looked or self.count[channel] >= REFUSED_IN_A_ROW
+            for channel in self.kinds
+        )
+
+    def looked(self) -> None:
+        """Wait for the next one."""
+        self._looked.update(self.kinds)
+        self.kinds.clear()
+
+
+def stop_refused(session: Session, refusals: Refusals, *, now: datetime) -> dict[Channel, Hold]:
+    """Close the channels, and stop the campaigns, of which too much was refused in a row.
+
+    Asks what is written down, so results come first. Gives the channels that were closed.
+    """
+    closed: dict[Channel, Hold] = {}
+    for channel, kinds in refusals.kinds.items():
+        rows = session.connection().execute(_LATEST, {"channel": channel}).all()
+        for kind in sorted(kinds):
+            by_step, over_all = _in_a_row(rows, kind)
+            count = over_all.total()
+            others = count - max(over_all.values(), default=0)
+            if kind[0] != _OURS and count >= REFUSED_IN_A_ROW and others >= OF_OTHERS:
+                why = _why(count, kind)
+                until = close_channel(session, channel, why=why, now=now, at_least=PAUSE)
+                closed[channel] = Hold(until, why)
+                continue
+            for (campaign, step), of_step in by_step.items():
+                if of_step >= REFUSED_IN_A_ROW:
+                    why = f"{step} by {channel}: {_why(of_step, kind)}"
+                    _stop(session, campaign, why=why, now=now)
+    return closed
+
+
+def _in_a_row(rows: Sequence[Row[Any]], kind: _Kind) -> tuple[Counter[_Step], Counter[_Step]]:
+    """Count the newest refusals of a kind, step by step and over all; ``rows`` begin with them."""
+    by_step, over_all = Counter[_Step](), Counter[_Step]()
+    is_over, over = False, set[_Step]()
+    for row in _judged(rows):
+        step = row.campaign, row.step
+        is_refused = row.state is MessageState.FAILED and row.accepted_at is None
+        if not is_refused or (row.provider_code, row.reason) != kind:
+            is_over = True
+            over.add(step)
+            continue
+        over_all[step] += not is_over
+        by_step[step] += step not in over
+    return by_step, over_all
+
+
+def _judged(rows: Iterable[Row[Any]]) -> Iterable[Row[Any]]:
+    # Of what is on its way, or in doubt, nobody knows yet on which side it counts.
+    return (row for row in rows if row.state not in IN_FLIGHT_OR_IN_DOUBT)
+
+
+def _why(count: int, kind: _Kind) -> str:
+    return f"{count} refusals in a row: {' '.join(kind)}"
+
+
+def _stop(session: Session, campaign: str, *, why: str, now: datetime) -> None:
+    if pause(session, PauseScope.CAMPAIGN, campaign, by=BRAKE, why=why, now=now):
+        _log.warning("campaign %s is paused: %s", campaign, why)
+
+
+_LATEST: Final = (
+    select(
+        Enrollment.campaign,
+        Message.step,
+        Message.state,
+        Message.provider_code,
+        Message.reason,
+        Message.accepted_at,
+    )
+    .join(Enrollment, Enrollment.id == Message.enrollment_id)
+    .where(Message.channel == bindparam("channel"), Message.claimed_at.is_not(None))
+    .order_by(Message.claimed_at.desc(), Message.id.desc())
+    .limit(_LOOKS_BACK)
+)
