@@ -7,11 +7,11 @@ so the lease, our own switch and the channel are asked again right before (FACTS
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from math import ceil
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -22,8 +22,8 @@ from winback.delivery.closing import close_channel
 from winback.delivery.composing import Claimed, Words, write
 from winback.delivery.gate import Hold
 from winback.delivery.leases import Lease
-from winback.delivery.pace import pace_of
-from winback.delivery.paces import take_turn
+from winback.delivery.pace import AHEAD, at_once, pace_of
+from winback.delivery.paces import NoTurnSoon, free_from, take_turn
 from winback.delivery.recording import PAUSE, Called, NotCalled, back_off
 from winback.delivery.refusing import Refusals, stop_refused
 from winback.delivery.run import Run
@@ -47,6 +47,12 @@ _log = logging.getLogger(__name__)
 
 POLL: Final = timedelta(seconds=1)
 """How old what is known of our own switch may be at a call."""
+
+_LONGEST_WAIT: Final = timedelta(seconds=15)
+"""What was claimed longer ago is not called: a no may have come since (FACTS.md LAW-3)."""
+
+_A_BIT: Final = 0.001
+"""Seconds: after an instant, not right on it."""
 
 _TURNS_A_SECOND: Final = 10
 """How often a worker asks for more of a pace: for each message where the pace is slower."""
@@ -93,6 +99,12 @@ class Desk:
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when there may be something to do for who claims and records."""
     _shares: dict[Channel, _Share] = field(default_factory=dict)
+    _free_from: dict[Channel, datetime] = field(default_factory=dict)
+    """Not before this instant are tokens of a channel's pace free; others may have taken more."""
+    _largest: Counter[Channel] = field(default_factory=Counter)
+    """The most tokens that a message of a channel has needed."""
+    _has_others: bool = False
+    """Whether other workers share a pace with this one."""
     to_try: set[Channel] = field(default_factory=set)
     """Channels that were closed: one message goes first."""
     refusals: Refusals = field(default_factory=Refusals)
@@ -130,12 +142,45 @@ class Desk:
             raise
         return self.lease.holds(now)
 
-    async def call(self, claimed: Claimed) -> Called:
-        """Make the call of a claimed message, unless something has stopped it since."""
+    def looks_at_line(self, channel: Channel) -> None:
+        """Look how far a channel's pace is taken already, by all workers."""
+        with Session(self.run.reads) as session:
+            found = free_from(session, self._bucket(channel))
+        if found is not None:
+            own = self._free_from.get(channel)
+            self._has_others = self._has_others or (own is not None and found > own)
+            self._free_from[channel] = found
+
+    def fit(self, channel: Channel, per_second: float, *, most: int) -> int:
+        """Give how many of a channel may be claimed now, to leave within a moment."""
+        each = self._largest[channel] or 1
+        return at_once(per_second, most=most, each=each, ahead=self._ahead(channel))
+
+    async def wait_for_line(self, channel: Channel) -> None:
+        """Wait until something of a channel may be claimed again."""
+        seconds = (self._ahead(channel) - AHEAD).total_seconds()
+        # Those who wait for the same instant would all claim then, and all but one in vain.
+        apart = self.run.rng.random() if self._has_others else 0.0
+        await self.wait(max(seconds, 0.0) + apart + _A_BIT)
+        self.wake.set()
+
+    def _ahead(self, channel: Channel) -> timedelta:
+        free_from = self._free_from.get(channel)
+        return max(free_from - self.clock.now(), timedelta(0)) if free_from else timedelta(0)
+
+    def call(self, claimed: Claimed) -> Coroutine[Any, Any, Called]:
+        """Make the call of a message that was claimed just now, unless something stops it."""
+        return self._call(claimed, self.clock.now())
+
+    async def _call(self, claimed: Claimed, claimed_at: datetime) -> Called:
         try:
             words = write(self.run, claimed)
-            waited = await self._wait_for_turn(claimed.channel, words)
-            stopped = self._stopped(claimed)
+            await self._wait_for_turn(claimed.channel, words)
+            waited = self.clock.now() - claimed_at
+            stopped = _overdue(words.outgoing, waited) or self._stopped(claimed)
+        except NoTurnSoon as later:
+            self._free_from[claimed.channel] = later.starts_at
+            return Called(claimed, NotCalled("others go first at its pace", again=True))
         except TemplateError as broken:
             return Called(claimed, Refused("template", str(broken), "message"))
         except Exception as broken:  # noqa: BLE001 - the edge of the send loop
@@ -235,49 +280,65 @@ class Desk:
             return pauses.countries.get(country_of(claimed.point.address) or "")
         return why
 
-    async def _wait_for_turn(self, channel: Channel, words: Words) -> float:
-        """Wait until the pace of the channel, which all workers share, lets a message through.
-
-        Gives the seconds that this took.
-        """
+    async def _wait_for_turn(self, channel: Channel, words: Words) -> None:
+        """Wait until the pace of the channel, which all workers share, lets a message through."""
         per_second = self.pace(channel)
         if per_second is None or channel in self.resting:
-            return 0
-        began_at = self.clock.now()
-        starts_at = self._turn(channel, words.segments or 1, per_second)
+            return
+        amount = words.segments or 1
+        self._largest[channel] = max(self._largest[channel], amount)
+        starts_at = self._turn(channel, amount, per_second)
         self.in_line[channel] += 1
         try:
             await self.wait((starts_at - self.clock.now()).total_seconds())
         finally:
             self.in_line[channel] -= 1
             self.wake.set()
-        return (self.clock.now() - began_at).total_seconds()
+
+    def _bucket(self, channel: Channel) -> str:
+        return f"{self.senders[channel].name}:{channel}"
 
     def _turn(self, channel: Channel, amount: int, per_second: float) -> datetime:
         """Take what a message needs out of our share, with a new one where that is used up."""
         share = self._shares.get(channel)
         if share is None or share.left < amount:
             wanted = max(amount, int(per_second / _TURNS_A_SECOND))
-            name = f"{self.senders[channel].name}:{channel}"
-            now = self.clock.now()
-            engine = self.run.writes
-            starts_at = take_turn(engine, name, wanted, per_second=per_second, now=now)
+            starts_at = take_turn(
+                self.run.writes,
+                self._bucket(channel),
+                wanted,
+                per_second=per_second,
+                now=self.clock.now(),
+                within=_LONGEST_WAIT,
+            )
             share = self._shares[channel] = _Share(starts_at, wanted)
+            self._free_from[channel] = starts_at + timedelta(seconds=wanted / per_second)
         starts_at = share.starts_at
         share.left -= amount
         share.starts_at += timedelta(seconds=amount / per_second)
         return starts_at
 
 
-def _shortened(outgoing: Outgoing, waited: float) -> Outgoing:
+def _overdue(outgoing: Outgoing, waited: timedelta) -> NotCalled | None:
+    """Say that a message must be looked at anew: its claim is too old, or its validity over."""
+    left = _left(outgoing, waited) if isinstance(outgoing, OutgoingText) else 1
+    if left < 1 or waited > _LONGEST_WAIT:
+        return NotCalled("it waited too long for its turn", again=True)
+    return None
+
+
+def _left(text: OutgoingText, waited: timedelta) -> int:
+    return text.valid_for_seconds - ceil(waited.total_seconds())
+
+
+def _shortened(outgoing: Outgoing, waited: timedelta) -> Outgoing:
     """Take the wait off a text's validity: it ends with the hours, not so long after the call.
 
     FACTS.md TW-4.
     """
     if not isinstance(outgoing, OutgoingText):
         return outgoing
-    left = outgoing.valid_for_seconds - ceil(waited)
-    return replace(outgoing, valid_for_seconds=max(1, left))
+    return replace(outgoing, valid_for_seconds=_left(outgoing, waited))
 
 
 def _told(claimed: Claimed, what: str, broken: Exception) -> str:

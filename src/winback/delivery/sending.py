@@ -31,7 +31,6 @@ from winback.delivery.composing import Claimed
 from winback.delivery.doubting import settle_doubts
 from winback.delivery.isolating import Isolation, working_at_rows
 from winback.delivery.leases import LeaseLost, leased
-from winback.delivery.pace import at_once
 from winback.delivery.patience import AGAIN_AFTER, AT_THE_END, Patience
 from winback.delivery.queueing import queue_due
 from winback.delivery.recording import Called, NotCalled, record_results
@@ -128,6 +127,12 @@ class _Stream:
     channel: Channel
     ids: deque[int]
     flying: int = 0
+    in_line: asyncio.Task[None] | None = None
+    """Waits until the pace lets something be claimed."""
+
+    def leave_line(self) -> None:
+        """Wait no more."""
+        self.in_line = None
 
 
 @dataclass(slots=True)
@@ -161,6 +166,7 @@ class _Outbox:
                 if self.broken is not None:
                     self.broken.result()
                 for stream in self.streams.values():
+                    self._get_in_line(stream)
                     self._claim_of(stream)
                 self._write_down()
                 can_claim = any(map(self._room, self.streams.values()))
@@ -169,6 +175,21 @@ class _Outbox:
         except BaseException:
             await self._give_up()
             raise
+
+    def _get_in_line(self, stream: _Stream) -> None:
+        """Look before a claim how far the pace is taken; where that is far, come back later."""
+        channel = stream.channel
+        if self.desk.pace(channel) is None or stream.in_line or not stream.ids:
+            return
+        if self._room(stream):
+            try:
+                self.desk.looks_at_line(channel)
+            except OperationalError as away:
+                self._be_patient(away)
+                return
+        if not self._room(stream) and not self.desk.in_line[channel]:
+            stream.in_line = asyncio.create_task(self.desk.wait_for_line(channel))
+            stream.in_line.add_done_callback(lambda _: stream.leave_line())
 
     def _is_busy(self) -> bool:
         has_results = self.calls or self.ended or self.desk.to_close
@@ -203,7 +224,7 @@ class _Outbox:
         if pace is not None:
             if self.desk.in_line[stream.channel]:
                 return 0
-            size = at_once(pace, most=size)
+            size = self.desk.fit(stream.channel, pace, most=size)
         fits = stream.flying + size <= share and len(self.calls) + size <= self.in_flight
         return min(size, len(stream.ids)) if fits else 0
 
@@ -374,6 +395,9 @@ class _Outbox:
 
     async def _end_calls(self) -> None:
         self.gives_up = True
+        for stream in self.streams.values():
+            if stream.in_line is not None:
+                stream.in_line.cancel()
         for task in self.calls:
             task.cancel()
         await asyncio.gather(*self.calls, return_exceptions=True)
