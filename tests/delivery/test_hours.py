@@ -18,7 +18,9 @@ from winback.states import Channel, EventKind, MessageState
 
 NIGHT = datetime(2026, 3, 3, 3, 0, tzinfo=UTC)
 NOON_IN_NEW_YORK = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
+HALF_PAST_EIGHT_IN_NEW_YORK = datetime(2026, 3, 3, 1, 30, tzinfo=UTC)
 CHRISTMAS = datetime(2026, 12, 25, 11, 0, tzinfo=UTC)
+FEDERAL = Hours(time(8), time(21))
 OFFICE = CustomHours(**dict.fromkeys(WEEKDAYS[:5], Hours(time(8), time(18))))
 
 
@@ -184,3 +186,19 @@ def test_own_hours_for_texts_hold_for_an_address_with_its_state(shop: Shop) -> N
     shop.enroll(next_step="check-in")
 
     assert shop.send().accepted == 2
+
+
+def test_a_text_to_an_area_code_of_florida_keeps_the_hours_of_florida(shop: Shop) -> None:
+    """Without any address, at half past eight in the evening in Miami and New York (LAW-23b)."""
+    shop.now = HALF_PAST_EIGHT_IN_NEW_YORK
+    keep_hours(shop, QuietHours(sms=CustomHours(**dict.fromkeys(WEEKDAYS, FEDERAL))))
+    nowhere = {"country": None, "time_zone": None}
+    miami = shop.enroll(next_step="check-in", customer=nowhere, phones=["+13055550123"])
+    new_york = shop.enroll(next_step="check-in", customer=nowhere, phones=["+12125550123"])
+
+    shop.send()
+
+    [waiting], [sent] = shop.messages(miami), shop.messages(new_york)
+    assert (waiting.state, waiting.reason) == (MessageState.QUEUED, "outside the decent hours")
+    assert waiting.due_at == datetime(2026, 3, 3, 13, 0, tzinfo=UTC)
+    assert sent.state is MessageState.ACCEPTED

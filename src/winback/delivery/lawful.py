@@ -1,12 +1,14 @@
 """Hours that the law itself sets for texts, pure: FACTS.md LAW-23, the United States.
 
-The two profiles lie within all of them but Rhode Island's; hours that a business writes itself are
-cut to them. Other countries' own hours are not known here.
+The standard profile lies within all of them but Rhode Island's, the strict one within all; hours
+that a business writes itself are cut to them. Who may be in any state has no more than the
+strictest leaves. Other countries' own hours are not known here.
 """
 
 from datetime import time
 from typing import Final
 
+from winback.delivery.areas import STATES
 from winback.delivery.windows import STRICT, Place, WeekHours
 from winback.settings import Hours
 
@@ -31,9 +33,11 @@ def lawful_hours(place: Place) -> WeekHours | None:
     """Give the widest hours that the law leaves to texts; None where none is known."""
     if place.country != "US":
         return None
-    return _STATES.get(place.region or "", _FEDERAL)
+    if place.region not in STATES:
+        return STRICT
+    return _STATES.get(place.region, _FEDERAL)
 
 
 def is_stricter(place: Place) -> bool:
     """Say whether the law is narrower than the standard hours."""
-    return place == Place("US", "RI")
+    return lawful_hours(place) == STRICT

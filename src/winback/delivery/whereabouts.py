@@ -8,7 +8,7 @@ The numbers and calendars of all countries are loaded with the first question ab
 that sends no text asks none.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
@@ -16,6 +16,7 @@ from zoneinfo import available_timezones
 
 from babel.core import get_global
 
+from winback.delivery.areas import state_of
 from winback.delivery.lawful import is_stricter, lawful_hours
 from winback.delivery.windows import STRICT, Place, WeekHours, Whereabouts, narrowed
 
@@ -48,9 +49,6 @@ _ZONES_OF_STATE: Final = {
     state: frozenset(zones) for states, zones in _STATES for state in states.split()
 }
 
-_STATE_OF_AREA_CODE: Final = {"401": "RI"}
-"""Area codes of a state whose law is narrower than the standard hours."""
-
 
 def find_whereabouts(
     *,
@@ -66,9 +64,10 @@ def find_whereabouts(
     ``number`` is the one that would be written to; None for a mail.
     """
     address = _place(country, region) if country else None
-    places = frozenset(
-        {*([address] if address else []), *(_places_of_number(number) if number else [])}
-    ) or frozenset({_place(business_country, region)})
+    of_number = _places_of_number(number) if number else frozenset()
+    places = _told({*([address] if address else []), *of_number}) or frozenset(
+        {_place(business_country, region)}
+    )
     if time_zone and time_zone in _known_zones():
         return Whereabouts(frozenset({time_zone}), places), True
     zones = _zones_of_address(address) if address else frozenset()
@@ -92,6 +91,17 @@ def hours_for_texts(whereabouts: Whereabouts, hours: WeekHours, *, is_known: boo
     if is_known and not any(is_stricter(place) for place in whereabouts.places):
         return hours
     return replace(STRICT, on_holidays=hours.on_holidays)
+
+
+def _told(places: Collection[Place]) -> frozenset[Place]:
+    """Leave a country out where the other place says in which part of it.
+
+    The law presumes that who has a state's area code lives there, unless the address says another.
+    """
+    in_part = {place.country for place in places if place.region is not None}
+    return frozenset(
+        place for place in places if place.region is not None or place.country not in in_part
+    )
 
 
 def _place(country: str, region: str | None) -> Place:
@@ -162,6 +172,7 @@ def country_of(number: str) -> str | None:
     return None if parsed is None else phonenumbers.region_code_for_number(parsed)
 
 
+@lru_cache(maxsize=65536)
 def _places_of_number(number: str) -> frozenset[Place]:
     return frozenset(_name_places(number))
 
@@ -173,7 +184,7 @@ def _name_places(number: str) -> Iterator[Place]:
     country = country_of(number)
     if country is None or country not in _zones_by_country():
         return
-    yield Place(country, _STATE_OF_AREA_CODE.get(str(parsed.national_number)[:3]))
+    yield Place(country, state_of(str(parsed.national_number)[:3]) if country == "US" else None)
 
 
 def _parsed(number: str) -> "PhoneNumber | None":

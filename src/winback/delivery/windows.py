@@ -170,7 +170,7 @@ def is_holiday(day: date, place: Place) -> bool:
     return day in _holidays_of(place, day.year)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=512)
 def _holidays_of(place: Place, year: int) -> frozenset[date]:
     import holidays  # noqa: PLC0415 - the calendars of all countries, for runs that ask for one
 
