@@ -161,3 +161,42 @@ def test_answers_go_first_then_campaigns_by_priority_then_newest_lapses(shop: Sh
 
     by_send_id = {one.send_id: one.enrollment_id for one in shop.messages()}
     assert [by_send_id[mail.send_id] for mail in shop.mail.sent] == [answered, new, old, last]
+
+
+def test_an_answer_does_not_wait_for_the_end_of_a_slow_drain(shop: Shop) -> None:
+    """Queued in the middle of a long pass it leaves within seconds, before all that waits."""
+    keep_pace(shop, email=1.0)
+    for _ in range(60):
+        shop.enroll()
+    asks = shop.enroll(due_on=None, next_step=None)
+
+    def look(at: float) -> None:
+        if at == 10.0:
+            with Session(shop.engine) as session, session.begin():
+                queue_answer(session, asks, "hours", now=shop.now + timedelta(seconds=10))
+
+    assert shop.send_in_time(look).accepted == 61
+
+    by_send_id = {one.send_id: one.enrollment_id for one in shop.messages()}
+    sent = zip(shop.mail.sent, shop.mail.sent_at, strict=True)
+    (at,) = [at for mail, at in sent if by_send_id[mail.send_id] == asks]
+    assert 10 < at < 22
+
+
+def test_what_others_claim_meanwhile_is_not_taken_up_again(shop: Shop) -> None:
+    """A look in the middle finds what is new, and each message is still called once (P1)."""
+    keep_pace(shop, email=1.0)
+    for _ in range(20):
+        shop.enroll()
+    asks = [shop.enroll(due_on=None, next_step=None) for _ in range(3)]
+
+    def look(at: float) -> None:
+        if at in (3.0, 8.0, 13.0):
+            with Session(shop.engine) as session, session.begin():
+                now = shop.now + timedelta(seconds=at)
+                queue_answer(session, asks.pop(), "hours", now=now)
+
+    assert shop.send_in_time(look).accepted == 23
+
+    assert len({mail.send_id for mail in shop.mail.sent}) == len(shop.mail.sent) == 23
+    assert {one.state for one in shop.messages()} == {S.ACCEPTED}

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, or_, select, update
 from sqlalchemy.orm import Session
 
 from winback.database.among import among, aside
@@ -62,6 +62,20 @@ def due_messages(session: Session, now: datetime) -> dict[Channel, list[int]]:
     return due
 
 
+def came_due(session: Session, *, after: datetime, until: datetime, above: int) -> Sequence[int]:
+    """Give which queued messages are due and may not have been when somebody looked last.
+
+    Their time came after ``after``, or they are newer than the message with the id ``above``.
+    """
+    asked = {"after": after, "until": until, "above": above}
+    return session.connection().execute(_CAME_DUE, asked).scalars().all()
+
+
+_CAME_DUE: Final = select(Message.id).where(
+    Message.state == MessageState.QUEUED,
+    Message.due_at <= bindparam("until"),
+    or_(Message.due_at > bindparam("after"), Message.id > bindparam("above")),
+)
 _FIRST_COMES: Final = (
     Message.is_answer.desc(),
     Message.priority,

@@ -25,7 +25,7 @@ from winback.database.retrying import retried
 from winback.database.tables import Message
 from winback.delivery.breaker import PROBES
 from winback.delivery.calling import Desk, Wait
-from winback.delivery.claiming import Claims, claim, due_messages, put_off
+from winback.delivery.claiming import Claims, came_due, claim, due_messages, put_off
 from winback.delivery.closing import channels_to_try
 from winback.delivery.composing import Claimed
 from winback.delivery.doubting import settle_doubts
@@ -47,8 +47,10 @@ _RECORD_AT: Final = 64
 _RECORD_AFTER: Final = 0.5
 """Seconds after which a result is written down, however few there are."""
 
-_WAKES_AFTER: Final = 5.0
-"""Seconds after which the loop looks around at the latest."""
+_LOOKS_AFTER: Final = 5.0
+"""Seconds after which the loop looks for what is newly due."""
+_LOOKS_TAKE: Final = 0.05
+"""No more than this share of the time goes into looking."""
 
 _GOES_ON_AFTER: Final = timedelta(seconds=5)
 
@@ -102,22 +104,10 @@ async def send_due(
 
 async def _send_queued(outbox: "_Outbox") -> None:
     """Send until nothing is due that was not looked at: a refusal may queue the other channel."""
-    desk = outbox.desk
-    seen: set[int] = set()
-    while not desk.lease.is_lost:
-        with Session(desk.run.reads) as session:
-            due = due_messages(session, desk.run.now)
-        fresh = {
-            channel: found
-            for channel, ids in due.items()
-            if (found := [id_ for id_ in ids if id_ not in seen])
-        }
-        if not fresh:
-            break
-        seen.update(*fresh.values())
+    while not outbox.desk.lease.is_lost and outbox.look():
         # Each pass asks anew who is busy; a channel that was closed is noted in the database.
-        desk.resting.clear()
-        await outbox.send_all(fresh)
+        outbox.desk.resting.clear()
+        await outbox.send_all()
 
 
 @dataclass(slots=True)
@@ -154,17 +144,59 @@ class _Outbox:
     """A call that ended as no call should."""
     record_at: float | None = None
     """The loop's time at which the oldest result is written down at the latest."""
+    seen: set[int] = field(default_factory=set)
+    """What this run has looked at, and does not take up again by itself."""
+    looked_to: datetime | None = None
+    """Up to which instant it looked for what is due."""
+    look_at: float = 0.0
+    """The loop's time of the next look."""
     away: Patience = field(default_factory=Patience)
     """For how long the database has been away."""
 
-    async def send_all(self, due: Mapping[Channel, Sequence[int]]) -> None:
-        """Send these messages, each channel in its own order and at its own pace."""
-        self.streams = {channel: _Stream(channel, deque(ids)) for channel, ids in due.items()}
+    def look(self) -> bool:
+        """Take up what is due, in the order of sending; False where nothing of it is new."""
+        run = self.desk.run
+        with Session(run.reads) as session:
+            due = due_messages(session, run.now)
+        waiting = {id_ for stream in self.streams.values() for id_ in stream.ids}
+        known = self.seen - waiting
+        for channel, ids in due.items():
+            stream = self.streams.setdefault(channel, _Stream(channel, deque()))
+            stream.ids = deque(id_ for id_ in ids if id_ not in known)
+        before = len(self.seen)
+        self.seen.update(*(stream.ids for stream in self.streams.values()))
+        self.looked_to = run.now
+        self.look_at = asyncio.get_running_loop().time() + _LOOKS_AFTER
+        return len(self.seen) > before
+
+    def _look_again(self) -> None:
+        """Take up what became due meanwhile: an answer does not wait for the end of a long pass."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        if began < self.look_at or self.looked_to is None or self._is_away():
+            return
+        self._go_on()
+        run = self.desk.run
+        try:
+            with Session(run.reads) as session:
+                above = max(self.seen, default=0)
+                found = came_due(session, after=self.looked_to, until=run.now, above=above)
+            if not self.seen.issuperset(found):
+                self.look()
+        except OperationalError as away:
+            self._be_patient(away)
+        ended = loop.time()
+        self.looked_to = run.now
+        self.look_at = ended + max(_LOOKS_AFTER, (ended - began) / _LOOKS_TAKE)
+
+    async def send_all(self) -> None:
+        """Send what was taken up, each channel in its own order and at its own pace."""
         try:
             while self._is_busy():
                 self.desk.wake.clear()
                 if self.broken is not None:
                     self.broken.result()
+                self._look_again()
                 for stream in self.streams.values():
                     self._get_in_line(stream)
                     self._claim_of(stream)
@@ -198,7 +230,7 @@ class _Outbox:
     async def _sleep(self) -> None:
         """Wait until there may be something to do."""
         loop = asyncio.get_running_loop()
-        at = [loop.time() + _WAKES_AFTER]
+        at = [loop.time() + _LOOKS_AFTER]
         if self.record_at is not None:
             at.append(self.record_at)
         if self.away.is_tried:
