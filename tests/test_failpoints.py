@@ -36,7 +36,8 @@ _HAVE_THEIR_OWN: Final = {
     "sandbox/": "it stands for the providers, and dies with nobody",
     "town/": "it plays with people who do not exist",
     "sources/sql.py": "it reads from the shop's database and commits nothing",
-    "sources/pulling.py": "a savepoint in the pull's own transaction",
+    "sources/pulling.py": "a session inside of the transaction that pull.part names",
+    "sources/staging.py": "it fills temporary tables, which nobody else sees",
 }
 
 
