@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
+from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine.default import DefaultDialect
 
 from winback import failpoints
@@ -93,15 +94,19 @@ def _send_commit(database: str, connection: Any) -> None:
 
 
 def _tell(file: Path) -> None:
-    """Write down every point passed, every commit and every call, in their order."""
-    told = file.open("a", encoding="ascii", buffering=1)
-    dialects: Any = DefaultDialect
-    clients: Any = aiohttp.ClientSession
-    committed, requested = dialects.do_commit, clients._request
+    """Write down every point passed, every commit and every call, in their order.
 
-    def do_commit(self: Any, connection: Any) -> None:
-        told.write("COMMIT\n")
-        committed(self, connection)
+    A transaction that writes nothing but temporary tables is none of these: nobody else sees
+    whether it was committed, and whoever dies in it leaves nothing.
+    """
+    told = file.open("a", encoding="ascii", buffering=1)
+    clients: Any = aiohttp.ClientSession
+    requested = clients._request
+
+    @event.listens_for(Engine, "commit")
+    def on_commit(connection: Connection) -> None:
+        if not connection.get_execution_options().get("winback_reads_only"):
+            told.write("COMMIT\n")
 
     async def request(self: Any, *words: Any, **named: Any) -> Any:
         told.write("CALL\n")
@@ -110,6 +115,5 @@ def _tell(file: Path) -> None:
     def watcher(point: str) -> None:
         told.write(f"{point}\n")
 
-    dialects.do_commit = do_commit
     clients._request = request
     failpoints.watch(watcher)
