@@ -36,7 +36,7 @@ PLANS = {
         webhook_batch=7,
         reports_by_itself=SelfReports(delay_seconds=3, every_seconds=0.5),
     ),
-    "answers": FaultPlan(latency_seconds=0.08, delay_seconds=9, busy_seconds=2, has_logs=False),
+    "answers": FaultPlan(latency_seconds=0.08, delay_seconds=9, busy_seconds=2, has_lists=False),
 }
 
 

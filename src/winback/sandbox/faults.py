@@ -103,6 +103,8 @@ class FaultPlan:
     busy_seconds: int = 1
     has_logs: bool = True
     """Whether Email Logs were bought; without them ``/v3/logs`` answers 403 (SG-43)."""
+    has_lists: bool = True
+    """Whether the key may read suppression lists; without, they answer 403 (SG-40)."""
     duplicate_webhooks: float = 0.0
     """Share of posts that are made twice."""
     reorder_webhooks: float = 0.0

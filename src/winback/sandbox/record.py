@@ -14,6 +14,8 @@ from typing import Any, Final
 
 import orjson
 
+from winback.sandbox.entries import Entry, entry_of
+
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS mails (
   id INTEGER PRIMARY KEY AUTOINCREMENT, message_id TEXT NOT NULL, send_id TEXT NOT NULL,
@@ -36,6 +38,11 @@ CREATE INDEX IF NOT EXISTS ix_mails_to ON mails (to_address);
 CREATE INDEX IF NOT EXISTS ix_mails_untold ON mails (id) WHERE is_told = 0;
 CREATE INDEX IF NOT EXISTS ix_texts_untold ON texts (id) WHERE is_told = 0;
 CREATE INDEX IF NOT EXISTS ix_mail_events_mail ON mail_events (mail_id);
+CREATE TABLE IF NOT EXISTS listed (
+  id INTEGER PRIMARY KEY, list TEXT NOT NULL, address TEXT NOT NULL, at INTEGER NOT NULL,
+  entry TEXT NOT NULL, UNIQUE (list, address)
+);
+CREATE INDEX IF NOT EXISTS ix_listed_at ON listed (list, at);
 CREATE TABLE IF NOT EXISTS stops (number TEXT PRIMARY KEY, at TEXT NOT NULL);
 """
 _MAIL: Final = (
@@ -49,6 +56,7 @@ _TEXT: Final = (
 _SLIM_MAIL: Final = _MAIL.replace("text, html", "'' AS text, '' AS html")
 _ADD_MAIL: Final = f"INSERT INTO mails ({_MAIL[4:]}) VALUES ({'?,' * 11}?)"  # noqa: S608 - our own column names
 _ADD_TEXT: Final = f"INSERT INTO texts ({_TEXT[4:]}) VALUES ({'?,' * 9}?)"  # noqa: S608 - our own column names
+_ADD_LISTED: Final = "INSERT OR IGNORE INTO listed (list, address, at, entry) VALUES (?, ?, ?, ?)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,9 +217,32 @@ class Record:
         )
 
     def add_events(self, events: Iterable[tuple[int, Mapping[str, Any]]]) -> None:
-        """Keep what is reported of mails, (mail's id, event) each."""
-        rows = [(mail_id, orjson.dumps(event).decode()) for mail_id, event in events]
-        self._write(("INSERT INTO mail_events (mail_id, event) VALUES (?, ?)", rows))
+        """Keep what is reported of mails, (mail's id, event) each, and who is listed for it."""
+        kept = list(events)
+        rows = [(mail_id, orjson.dumps(event).decode()) for mail_id, event in kept]
+        listed = [one for _, event in kept if (one := entry_of(event)) is not None]
+        self._write(
+            ("INSERT INTO mail_events (mail_id, event) VALUES (?, ?)", rows),
+            (_ADD_LISTED, [_entry_row(one) for one in listed]),
+        )
+
+    def add_listed(self, entries: Iterable[Entry]) -> None:
+        """Put addresses on the lists of whom SendGrid writes to no more; once on each."""
+        self._write((_ADD_LISTED, [_entry_row(one) for one in entries]))
+
+    def listed(
+        self, name: str, *, since: int, until: int, limit: int = -1, offset: int = 0
+    ) -> list[Entry]:
+        """Give a part of such a list, the newest first; -1 is all."""
+        rows = self._read(
+            "SELECT list, address, at, entry FROM listed WHERE list = ? AND at BETWEEN ? AND ?"
+            " ORDER BY at DESC, id DESC LIMIT ? OFFSET ?",
+            [name, since, until, limit, offset],
+        )
+        return [
+            Entry(row["list"], row["address"], row["at"], orjson.loads(row["entry"]))
+            for row in rows
+        ]
 
     def set_statuses(self, statuses: Iterable[tuple[str, str, int | None]]) -> None:
         """Note what became of texts, (sid, status, error code) each, and that it was reported."""
@@ -291,3 +322,7 @@ def _text_row(text: Text) -> tuple[object, ...]:
         text.error_code,
         text.at.isoformat(),
     )
+
+
+def _entry_row(one: Entry) -> tuple[object, ...]:
+    return (one.list, one.address, one.at, orjson.dumps(one.fields).decode())

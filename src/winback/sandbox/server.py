@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 import orjson
 
 from winback.clock import Clock
-from winback.sandbox import log_desk, mail_desk, text_desk
+from winback.sandbox import list_desk, log_desk, mail_desk, text_desk
 from winback.sandbox.credentials import Credentials, hexadecimal, letters
 from winback.sandbox.faults import ACCEPTS, Fault, FaultPlan
 from winback.sandbox.journal import Journal
@@ -70,12 +70,18 @@ class Desk:
         if call == ("POST", "/v3/mail/send"):
             self._send_mail(exchange)
         elif call == ("GET", "/v3/scopes"):
-            scopes = ["mail.send", "messages.read"] if self.plan.has_logs else ["mail.send"]
-            _answer(exchange, 200, {"scopes": scopes})
+            _answer(exchange, 200, {"scopes": _scopes(self.plan)})
         elif exchange.path.startswith(log_desk.PATH):
             if self.plan.has_logs:
                 status, body = log_desk.answer(*call, exchange.body, self._record)
                 _answer(exchange, status, body)
+            else:
+                _answer(exchange, 403, mail_desk.error_body("access forbidden"))
+        elif call in list_desk.CALLS:
+            if self.plan.has_lists:
+                query = dict(parse_qsl(exchange.query, keep_blank_values=True))
+                status, told = list_desk.answer(exchange.path, query, self._record)
+                exchange.answer(status, orjson.dumps(told))
             else:
                 _answer(exchange, 403, mail_desk.error_body("access forbidden"))
         else:
@@ -197,6 +203,12 @@ class Desk:
                 "X-RateLimit-Reset": str(reset),
             }
         exchange.answer(429, orjson.dumps(body), headers=headers)
+
+
+def _scopes(plan: FaultPlan) -> list[str]:
+    logs = ["messages.read"] if plan.has_logs else []
+    lists = ["suppression.read", "asm.groups.read"] if plan.has_lists else []
+    return ["mail.send", *logs, *lists]
 
 
 def _at(when: float, call: Callable[[], None]) -> None:
