@@ -17,6 +17,11 @@ LOGS_LEFT_OUT: Final = (
     f"left out: the contract test of SendGrid's logs ({LOGS_SPEC} is not in {SPECS_VARIABLE})"
 )
 
+LISTS_SPEC: Final = "tsg_suppressions_v3.json"
+LISTS_LEFT_OUT: Final = (
+    f"left out: the contract test of SendGrid's lists ({LISTS_SPEC} is not in {SPECS_VARIABLE})"
+)
+
 
 def has_specs(environ: Mapping[str, str] = os.environ) -> bool:
     """Say whether the folder of the providers' own descriptions is named."""
@@ -25,15 +30,25 @@ def has_specs(environ: Mapping[str, str] = os.environ) -> bool:
 
 def has_logs_spec(environ: Mapping[str, str] = os.environ) -> bool:
     """Say whether that folder holds the description of SendGrid's logs, compressed or not."""
+    return _has(LOGS_SPEC, environ)
+
+
+def has_lists_spec(environ: Mapping[str, str] = os.environ) -> bool:
+    """Say whether that folder holds the description of SendGrid's lists, compressed or not."""
+    return _has(LISTS_SPEC, environ)
+
+
+def _has(spec: str, environ: Mapping[str, str]) -> bool:
     folder = Path(environ.get(SPECS_VARIABLE) or os.devnull)
-    return any((folder / name).exists() for name in (LOGS_SPEC, f"{LOGS_SPEC}.xz"))
+    return any((folder / name).exists() for name in (spec, f"{spec}.xz"))
 
 
 def sentences(environ: Mapping[str, str] = os.environ) -> list[str]:
     """Give what this run leaves out, one sentence each."""
     if not has_specs(environ):
         return [CONTRACT_LEFT_OUT]
-    return [] if has_logs_spec(environ) else [LOGS_LEFT_OUT]
+    missing = {LOGS_LEFT_OUT: has_logs_spec(environ), LISTS_LEFT_OUT: has_lists_spec(environ)}
+    return [sentence for sentence, is_there in missing.items() if not is_there]
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

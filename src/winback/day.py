@@ -31,7 +31,9 @@ from winback.failpoints import calling, committing
 from winback.outcomes.measuring import measure as measure_outcomes
 from winback.providers.lookups import Lookup
 from winback.providers.outgoing import Sender
+from winback.providers.suppression_lists import SuppressionLists
 from winback.responses.applying import respond as respond_to_events
+from winback.responses.lists import take_lists
 from winback.sources.config import load_sources
 from winback.sources.pulling import Progress, pull_sources
 from winback.states import Channel, Stage
@@ -60,6 +62,7 @@ class Day:
     Decisions go by ``now()``; ``clock`` is the machine's, for what is really measured: the record
     of runs, leases, the pace of sends. ``deliver_news`` lets stand-ins report what became of
     messages; real providers report by themselves. Without ``lookups`` doubts wait for webhooks.
+    Without ``lists`` nobody's own list of suppressions is taken over.
     """
 
     business: Business
@@ -67,6 +70,7 @@ class Day:
     clock: Clock
     senders: Mapping[Channel, Sender] = field(default_factory=dict)
     lookups: Mapping[Channel, Lookup] = field(default_factory=dict)
+    lists: SuppressionLists | None = None
     deliver_news: Callable[[], Awaitable[None]] | None = None
     rng: Random = field(default_factory=SystemRandom)
     wait: Wait = asyncio.sleep
@@ -92,7 +96,7 @@ class Day:
 
 
 async def pull(day: Day, *, only: str | None = None, progress: Progress | None = None) -> Counts:
-    """Pull every source, or the named one; safe to repeat.
+    """Pull every source and the providers' lists, or one named source; safe to repeat.
 
     Raises SourceError when a source cannot be read; what other sources gave is kept.
     """
@@ -109,6 +113,9 @@ async def pull(day: Day, *, only: str | None = None, progress: Progress | None =
             progress=progress,
         )
         counts.update(asdict(pulled))
+        if only is None:
+            # After the customers, so that a no on a list finds its person.
+            await _take_lists(day, counts)
     return counts
 
 
@@ -156,12 +163,24 @@ async def send(day: Day) -> Counts:
 
 
 async def respond(day: Day) -> Counts:
-    """Ask the providers about doubts, then apply events and purchases; safe to repeat."""
+    """Ask the providers about doubts, then apply events and purchases; safe to repeat.
+
+    Lists that the day's pull could not read, as when a source failed, are read here.
+    """
     with _recorded(day, Stage.RESPOND) as (counts, now):
         counts.update(asdict(await resolve_doubts(day.business, day.lookups, now=now)))
+        await _take_lists(day, counts)
         # The providers may have been slow to answer, and events came in meanwhile.
         counts.update(asdict(respond_to_events(day.business, day.now())))
     return counts
+
+
+async def _take_lists(day: Day, counts: Counts) -> None:
+    """Take over the providers' suppression lists where it is time for it (FACTS.md SG-40)."""
+    if day.lists is not None:
+        listed = await take_lists(day.business, day.lists, now=day.now())
+        if listed is not None:
+            counts["listed"] = listed
 
 
 async def measure(day: Day) -> Counts:

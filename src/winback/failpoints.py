@@ -46,6 +46,7 @@ Commit = Literal[
     "send.record",
     "send.close",
     "evidence.record",
+    "lists.keep",
     "pace.turn",
     "settle.by_hand",
     "pause.by_hand",
@@ -66,7 +67,7 @@ Commit = Literal[
 ]
 """The transactions that write, each named for the stage and what it does there."""
 
-Call = Literal["sendgrid", "twilio", "sendgrid_logs", "twilio_list", "heartbeat"]
+Call = Literal["sendgrid", "twilio", "sendgrid_logs", "twilio_list", "sendgrid_lists", "heartbeat"]
 """Who is called over HTTP."""
 
 COMMITS: Final[tuple[str, ...]] = get_args(Commit)

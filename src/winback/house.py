@@ -36,6 +36,7 @@ from winback.errors import ConfigError
 from winback.failpoints import committing
 from winback.messages.clean import CleanList
 from winback.messages.shelf import load_shelf
+from winback.providers.list_registry import open_lists
 from winback.providers.lookup_registry import open_lookups
 from winback.providers.registry import open_senders
 from winback.sandbox.record import Record
@@ -91,20 +92,23 @@ async def open_day(
         business, now = stack.enter_context(open_business(as_of, writes=True, home=home))
         settings, environment = business.settings, business.environment
         clock: Clock = machine if as_of is None else SetClock(now)
-        lend = deliver_news = None
+        lend = lent = deliver_news = None
         if settings.mode is Mode.SANDBOX and not environment.has_both_urls:
             stand_ins = _StandIns(business, clock, stack.enter_context(ExitStack()))
-            lend, deliver_news = stand_ins.lend, stand_ins.deliver_news
+            lend, lent = stand_ins.lend, stand_ins.lent
+            deliver_news = stand_ins.deliver_news
         senders = await stack.enter_async_context(
             open_senders(settings, environment, clock=clock, lend=lend)
         )
         lookups = await stack.enter_async_context(open_lookups(settings, environment, lend=lend))
+        lists = await stack.enter_async_context(open_lists(environment, lent=lent))
         yield Day(
             business,
             now,
             machine,
             senders,
             lookups=lookups,
+            lists=lists,
             deliver_news=deliver_news,
             by=by,
             goes_by=ForwardClock(machine, now) if as_of is None else None,
@@ -126,6 +130,10 @@ class _StandIns:
     def lend(self) -> Environment:
         """Give the environment in which the stand-ins are the providers, started by now."""
         return self._start().business.environment
+
+    def lent(self) -> Environment | None:
+        """Give that environment once they were started, None before."""
+        return None if self._started is None else self._started.business.environment
 
     async def deliver_news(self) -> None:
         """Let them report what became of messages, also of those of a run that was killed."""

@@ -142,6 +142,8 @@ class EventKind(StrEnum):
     UNSUBSCRIBED = "unsubscribed"
     REPLIED = "replied"
     REASON_GIVEN = "reason_given"
+    LISTED = "listed"
+    """A provider's own list names the address, for whatever mail."""
     UNKNOWN = "unknown"
 
 

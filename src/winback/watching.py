@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from winback.alerts import follow, tell
 from winback.business import Business
 from winback.clock import local_date
+from winback.customers.list_marks import find_refused
 from winback.database.tables import Enrollment, Message, Pause
 from winback.delivery.brakes import look_at_rates
 from winback.enrollment.pausing import BRAKE, standing_pauses
@@ -64,6 +65,7 @@ def _standing(
         yield f"{need.what}:{need.about}", need.says
     for reported in find_reported(session, now=now, zone=business.zone):
         yield reported.key, reported.says
+    yield from find_refused(session).items()
     failed = {stage: says for stage in Stage if (says := find_failed(session, stage, at=at))}
     for stage, says in failed.items():
         yield f"failed:{stage}", says

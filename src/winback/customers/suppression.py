@@ -6,6 +6,7 @@ conditions here are asked when planning and again in the transaction that claims
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -60,6 +61,38 @@ def suppress(
     if rows[1:]:
         connection.execute(_SUPPRESS, rows[1:])
     return is_new
+
+
+@dataclass(frozen=True, slots=True)
+class AddressFact:
+    """Why one address that nobody is known by must not be written to; ``key`` names the fact."""
+
+    key: str
+    address_hash: str
+    reason: SuppressionReason
+    channel: Channel | None = None
+
+
+def suppress_addresses(
+    session: Session, facts: Sequence[AddressFact], *, source: str, at: datetime
+) -> int:
+    """Suppress many addresses, whoever they may belong to one day; gives how many are new."""
+    if not facts:
+        return 0
+    rows = [
+        {
+            "key": fact.key,
+            "customer_id": None,
+            "address_hash": fact.address_hash,
+            "reason": fact.reason,
+            "channel": fact.channel,
+            "source": source,
+            "at": at,
+        }
+        # In one order, as every writer of many rows: two cannot wait for each other.
+        for fact in sorted(facts, key=lambda fact: fact.key)
+    ]
+    return len(session.connection().scalars(_SUPPRESS_ONE, rows).all())
 
 
 def is_suppressed(session: Session, customer_id: int, channel: Channel) -> bool:

@@ -697,7 +697,7 @@ class Event(Table):
     id: Mapped[int] = _row_id()
     key: Mapped[str] = mapped_column(String(128), unique=True)
     origin: Mapped[str] = mapped_column(String(32))
-    """sendgrid.events, sendgrid.inbound, twilio.status, twilio.inbound, page, click, desk."""
+    """sendgrid.events, .inbound, .lists, twilio.status, .inbound, page, click, desk."""
     kind: Mapped[EventKind | None] = mapped_column(Word(EventKind))
     """None until read."""
     body: Mapped[dict[str, Any]] = mapped_column(Json)

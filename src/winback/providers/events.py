@@ -41,6 +41,8 @@ class ProviderEvent:
     send_id: str | None = None
     provider_message_id: str | None = None
     address: str | None = None
+    address_hash: str | None = None
+    """In place of the address, where that was not kept."""
     occurred_at: datetime | None = None
     code: str = ""
     reason: str = ""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Any
 
-from winback.providers import sendgrid_events, sendgrid_replies, twilio_events
+from winback.providers import sendgrid_events, sendgrid_lists, sendgrid_replies, twilio_events
 from winback.providers.events import ProviderEvent, RawEvent, message_id_prefixes
 
 __all__ = [
@@ -26,10 +26,11 @@ __all__ = [
 
 
 class Origin(StrEnum):
-    """Which webhook a record came through."""
+    """Which webhook, or which list, a record came through."""
 
     SENDGRID_EVENTS = "sendgrid.events"
     SENDGRID_INBOUND = "sendgrid.inbound"
+    SENDGRID_LISTS = "sendgrid.lists"
     TWILIO_STATUS = "twilio.status"
     TWILIO_INBOUND = "twilio.inbound"
 
@@ -37,6 +38,7 @@ class Origin(StrEnum):
 _READERS: Mapping[str, Callable[[Mapping[str, Any]], ProviderEvent]] = {
     Origin.SENDGRID_EVENTS: sendgrid_events.read,
     Origin.SENDGRID_INBOUND: sendgrid_replies.read,
+    Origin.SENDGRID_LISTS: sendgrid_lists.read,
     Origin.TWILIO_STATUS: twilio_events.read_status,
     Origin.TWILIO_INBOUND: twilio_events.read_inbound,
 }

@@ -27,7 +27,7 @@ def lose_address(hand: Hand, matched: Matched, event: Heard, reason: Suppression
     channel = Channel.SMS if event.is_text_message else Channel.EMAIL
     suppress(
         hand.session,
-        key=f"dead:{hashed}:{channel}",
+        key=dead_key(hashed, channel),
         reason=reason,
         source=event.origin,
         at=hand.now,
@@ -37,6 +37,11 @@ def lose_address(hand: Hand, matched: Matched, event: Heard, reason: Suppression
     hand.session.connection().execute(_CLOSE, {"hashed": hashed, "on_channel": channel})
     for customer_id in matched.customer_ids:
         _tell(hand, matched, event, customer_id, hashed=hashed, channel=channel)
+
+
+def dead_key(hashed: str, channel: Channel) -> str:
+    """Name the fact that an address does not exist."""
+    return f"dead:{hashed}:{channel}"
 
 
 def _tell(

@@ -27,6 +27,8 @@ class Heard:
     send_id: str | None = None
     provider_message_id: str | None = None
     address: str | None = None
+    address_hash: str | None = None
+    """Of an entry of a list, which is about an address and about no message."""
     code: str = ""
     reason: str = ""
     is_machine: bool = False
@@ -73,6 +75,7 @@ def hear(row: Row[Any]) -> Heard:
         send_id=event.send_id,
         provider_message_id=event.provider_message_id,
         address=event.address,
+        address_hash=event.address_hash,
         code=event.code,
         reason=event.reason,
         is_machine=event.is_machine,

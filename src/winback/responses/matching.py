@@ -131,9 +131,11 @@ def _matched(
     *,
     secret: str,
 ) -> Matched:
+    if event.address_hash is not None:
+        return Matched(None, _who_has(session, event.address_hash), event.address_hash)
     hashed = None
     if event.address and event.kind in _BY_ADDRESS:
-        hashed = _hash_of(event.address, secret, is_phone=event.is_text_message)
+        hashed = hash_of(event.address, secret, is_phone=event.is_text_message)
     if message is not None:
         hashed = hashed or message.address_hash
         return Matched(message, (people[message.customer_id],), hashed, is_proof=True)
@@ -148,7 +150,8 @@ def _matched(
     return Matched(last, (first, *others), hashed)
 
 
-def _hash_of(address: str, secret: str, *, is_phone: bool) -> str:
+def hash_of(address: str, secret: str, *, is_phone: bool) -> str:
+    """Give the keyed hash of an address as a provider writes it."""
     if is_phone:
         return address_hash(secret, Channel.SMS, address.strip())
     try:

@@ -50,13 +50,18 @@ def say_no(
     if not matched.customer_ids and matched.address_hash is not None:
         suppress(
             hand.session,
-            key=f"no:{matched.address_hash}:{reason}:{channel or 'all'}",
+            key=no_key(matched.address_hash, reason, channel),
             reason=reason,
             source=event.origin,
             at=hand.now,
             address_hash=matched.address_hash,
             channel=channel,
         )
+
+
+def no_key(whom: int | str, reason: SuppressionReason, channel: Channel | None) -> str:
+    """Name a no: of a customer, or of the hash of an address that nobody is known by."""
+    return f"no:{whom}:{reason}:{channel or 'all'}"
 
 
 def stop_person(
@@ -71,11 +76,11 @@ def stop_person(
     message_id: int | None = None,
 ) -> None:
     """Suppress one person with all their addresses, and end or narrow what is open."""
-    scope = channel or "all"
+    key = no_key(customer_id, reason, channel)
     # Asked each time, new or not: it also covers addresses that came since.
     suppress(
         hand.session,
-        key=f"no:{customer_id}:{reason}:{scope}",
+        key=key,
         reason=reason,
         source=source,
         at=hand.now,
@@ -85,7 +90,7 @@ def stop_person(
     )
     enrollment = hand.open_enrollment(customer_id)
     is_new = hand.note(
-        f"no:{customer_id}:{reason}:{scope}",
+        key,
         customer_id=customer_id,
         kind="no",
         action="suppress" if channel is None else f"suppress {channel}",
