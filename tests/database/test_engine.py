@@ -128,3 +128,23 @@ def test_who_makes_calls_waits_for_no_lock_long(tmp_path: Path, now: datetime) -
     assert waits == 30_000, "as whoever uses the connection next expects"
     other.close()
     engine.dispose()
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_who_makes_calls_waits_for_no_row_long(engine: Engine, now: datetime) -> None:
+    """PostgreSQL's locks are those of rows: a hurried write gives up soon, as on SQLite (DS-11)."""
+    hurried = engine.execution_options(winback_patience=0.01)
+    with engine.begin() as connection:
+        connection.execute(insert(Customer).values(id=1, first_seen_at=now, changed_at=now))
+    taken = select(Customer.id).with_for_update()
+
+    with engine.begin() as other:
+        other.execute(taken)
+        with pytest.raises(OperationalError, match="lock timeout"), hurried.begin() as connection:
+            connection.execute(taken)
+    with hurried.begin() as connection:
+        assert connection.execute(taken).scalar_one() == 1
+    with engine.begin() as connection:
+        waits = connection.execute(text("SHOW lock_timeout")).scalar_one()
+
+    assert waits == "0", "as whoever uses the connection next expects"

@@ -4,12 +4,14 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import event, insert, select
+from sqlalchemy import event, insert, make_url, select
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from tests.delivery.shop import Shop
-from winback.database.tables import ChannelPause
+from tests.delivery.shop import Shop, make_business
+from winback.database.engine import make_engine
+from winback.database.tables import ChannelPause, Message
 from winback.delivery.patience import AGAIN_AFTER, Patience
 from winback.providers.outgoing import Accepted, Outgoing, Result, Unclear
 from winback.states import Channel, MessageState
@@ -110,6 +112,34 @@ def test_results_wait_for_the_database(shop: Shop, seconds: float) -> None:
     assert len({one.send_id for one in shop.mail.sent}) == len(shop.mail.sent) == 20
     # What was on its way ended; nothing new was claimed, and so nobody else called.
     assert outage.was_on.count(True) == 8
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_row_that_another_holds_does_not_stop_the_loop(database_url: str) -> None:
+    """PostgreSQL waits for a row as long as it takes: results are put off, and replies are read."""
+    # So that this ends, too, where nothing else ends the wait.
+    guard = {"options": "-c statement_timeout=20000"}
+    url = make_url(database_url).update_query_dict(guard)
+    engine = make_engine(url.render_as_string(hide_password=False))
+    shop, ended = Shop(make_business(engine)), list[str]()
+    shop.enroll(phones=[])
+    with Session(engine) as other:
+
+        def hold(_: Outgoing) -> Result:
+            other.execute(select(Message.id).with_for_update())
+            return Accepted("id")
+
+        def let_go(context: ExceptionContext) -> None:
+            ended.append(type(context.original_exception).__name__)
+            other.rollback()
+
+        shop.mail.answer = hold
+        event.listen(engine, "handle_error", let_go)
+        shop.send_in_time()
+
+    assert ended == ["LockNotAvailable"]
+    assert states(shop) == {S.ACCEPTED: 1}
+    engine.dispose()
 
 
 def test_a_database_that_stays_away_ends_the_run(shop: Shop) -> None:

@@ -34,7 +34,10 @@ from winback.states import Mode
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _DRIVERS: Final = frozenset({"sqlite", "sqlite+pysqlite", "postgresql+psycopg"})
 _PATIENCE_SECONDS: Final = 30.0
-"""How long a writer waits for SQLite's lock, unless its engine says ``winback_patience``."""
+"""How long a writer waits for SQLite's lock, unless its engine says ``winback_patience``.
+
+On PostgreSQL, where locks are those of rows, only an engine that says so waits no longer than that.
+"""
 _STATEMENTS: Final = 5_000
 """Compiled statements kept; a day uses more than the default of 500, and compiling is slow."""
 _PREPARED: Final = 1_000
@@ -59,9 +62,11 @@ def make_engine(url: str) -> Engine:
             "sqlite:///var/winback.db or postgresql://user:password@host/name"
         )
     if parsed.get_backend_name() != "sqlite":
-        return create_engine(
+        engine = create_engine(
             parsed, pool_pre_ping=True, query_cache_size=_STATEMENTS, hide_parameters=True
         )
+        _wait_no_longer(engine)
+        return engine
     if parsed.database and parsed.database != ":memory:":
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
     # As many kept connections as the receiver has threads at work; opening one costs its pragmas.
@@ -90,6 +95,21 @@ def make_engine(url: str) -> Engine:
 
     _take_turns(engine)
     return engine
+
+
+def _wait_no_longer(engine: Engine) -> None:
+    """Let a transaction with ``winback_patience`` wait no longer for another's lock.
+
+    It fails as one does that finds SQLite locked: with an OperationalError.
+    """
+
+    @event.listens_for(engine, "begin")
+    def _on_begin(connection: Connection) -> None:
+        patience: float | None = connection.get_execution_options().get("winback_patience")
+        if patience is not None:
+            # At least one: nought would mean for ever.
+            milliseconds = max(1, int(patience * 1000))
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = {milliseconds}")
 
 
 def _take_turns(engine: Engine) -> None:

@@ -34,7 +34,7 @@ BEAT_SECONDS: Final = 10
 _AGAIN_SECONDS: Final = 1
 """After a beat that failed the next one comes sooner: the lease must not run out meanwhile."""
 _PATIENCE: Final = 2.0
-"""Seconds that a beat waits for SQLite's lock; each asks for the time anew."""
+"""Seconds that a beat waits for a lock; each asks for the time anew."""
 _KEPT: Final = timedelta(days=7)
 _LONGEST_NAME: Final = 60
 

@@ -18,7 +18,7 @@ from winback.settings import Cap
 from winback.states import Channel, Mode
 
 PATIENCE: Final = 2.0
-"""Seconds that a write waits for SQLite's lock while calls are on their way."""
+"""Seconds that a write waits for another's lock while calls are on their way."""
 
 
 @dataclass(frozen=True)
