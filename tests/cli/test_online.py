@@ -7,6 +7,7 @@ from pytest_httpserver import HTTPServer
 
 from winback.cli.online import Part, Resolve, look_outside
 from winback.environment import read_environment
+from winback.providers.sendgrid_lists import LISTS
 from winback.settings import load_settings
 
 HERE = Path(__file__).parents[2]
@@ -60,6 +61,8 @@ def answering(server: HTTPServer) -> None:
     server.expect_request(f"/2010-04-01/Accounts/{SID}.json").respond_with_json(
         {"status": "active"}
     )
+    for one in LISTS.values():
+        server.expect_request(one.path).respond_with_json([])
     server.expect_request("/health").respond_with_json({"status": "ok"})
     server.expect_request("/api/flow_runs/count", method="POST").respond_with_json(7)
 
@@ -71,7 +74,10 @@ def test_when_all_is_well_every_part_is_ok(httpserver: HTTPServer, tmp_path: Pat
     parts = looked(httpserver, tmp_path)
 
     assert {what: part.is_ok for what, part in parts.items()} == dict.fromkeys(
-        ("SendGrid key", "Twilio key", "SPF", "DKIM", "DMARC", "webhooks", "replies", "schedules"),
+        (
+            *("SendGrid key", "Twilio key", "SendGrid lists", "SPF", "DKIM", "DMARC"),
+            *("webhooks", "replies", "schedules"),
+        ),
         True,
     )
     assert parts["schedules"].says == "7 runs are scheduled"
@@ -125,6 +131,27 @@ def test_a_host_that_does_not_answer_is_told(httpserver: HTTPServer, tmp_path: P
 
     assert not part.is_ok
     assert "cannot be reached" in part.says
+
+
+def test_a_key_that_may_not_read_lists_is_told_before_the_first_day(
+    httpserver: HTTPServer, tmp_path: Path
+) -> None:
+    """SG-40: which lists, and what to do; a list that fails for another reason says so."""
+    httpserver.expect_request(LISTS["groups"].path).respond_with_data("", status=403)
+    answering(httpserver)
+    refused = looked(httpserver, tmp_path)
+    httpserver.clear()
+    httpserver.expect_request(LISTS["bounces"].path).respond_with_data("", status=500)
+    answering(httpserver)
+    away = looked(httpserver, tmp_path)
+
+    assert not refused["SendGrid lists"].is_ok
+    assert "the key may not read groups; give it read access" in refused["SendGrid lists"].says
+    assert (away["SendGrid lists"].is_ok, away["SendGrid lists"].says) == (
+        False,
+        "bounces: SendGrid answered 500",
+    )
+    assert refused["SendGrid key"].is_ok
 
 
 def test_two_spf_records_are_none(httpserver: HTTPServer, tmp_path: Path) -> None:

@@ -15,8 +15,9 @@ from urllib.request import Request, urlopen
 import dns.exception
 import dns.resolver
 
+from winback.clock import SystemClock
 from winback.environment import Environment
-from winback.providers.checking import check_credentials
+from winback.providers.checking import check_credentials, check_lists
 from winback.settings import Settings
 
 _PATIENCE_SECONDS: Final = 10
@@ -49,6 +50,7 @@ def look_outside(
     domain = settings.sender.email.address.rsplit("@", 1)[1]
     return [
         *_keys(settings, environment),
+        *_lists(environment),
         *_dns(domain, resolve),
         _webhooks(settings, environment),
         _reply_route(settings, resolve),
@@ -67,6 +69,13 @@ def _keys(settings: Settings, environment: Environment) -> Iterator[Part]:
             yield Part(what, is_ok=check.is_ok, says=check.sentence)
         else:
             yield Part(what, is_ok=False, says=f"set {names} in the environment")
+
+
+def _lists(environment: Environment) -> Iterator[Part]:
+    """Whether SendGrid's own lists can be taken over; without a key that is told already."""
+    check = asyncio.run(check_lists(environment, now=SystemClock().now()))
+    if check is not None:
+        yield Part(check.provider, is_ok=check.is_ok, says=check.sentence)
 
 
 def _dns(domain: str, resolve: Resolve) -> Iterator[Part]:

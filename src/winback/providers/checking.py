@@ -3,9 +3,12 @@
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from winback.environment import Environment
+from winback.providers.list_registry import open_lists
+from winback.providers.suppression_lists import Asked, NoPage
 from winback.providers.transport import NotSent, ReplyLost, Transport
 
 _SENDGRID: Final = "https://api.sendgrid.com"
@@ -46,6 +49,30 @@ async def _check_sendgrid(environment: Environment, transport: Transport) -> Cre
     url = (environment.sendgrid_url or _SENDGRID).rstrip("/") + "/v3/scopes"
     headers = {"Authorization": f"Bearer {key}", "Accept": "application/json"}
     return await _ask("SendGrid", "SENDGRID_API_KEY", transport, (url, headers))
+
+
+async def check_lists(environment: Environment, *, now: datetime) -> CredentialCheck | None:
+    """Ask SendGrid whether our key may read its suppression lists; None without a key (SG-40).
+
+    Each is asked for what came since ``now``, and what it names is thrown away.
+    """
+    at = int(now.timestamp())
+    async with open_lists(environment) as lists:
+        if not lists.is_ready:
+            return None
+        answers = {name: await lists.page(Asked(name, at, at, 0)) for name in lists.names}
+    missed = {name: page for name, page in answers.items() if isinstance(page, NoPage)}
+    refused = ", ".join(name for name, page in missed.items() if page.is_refused)
+    if refused:
+        said = (
+            f"the key may not read {refused}; give it read access to suppressions and unsubscribe "
+            "groups, or who is on these lists only is learned when a mail to them is dropped"
+        )
+    elif missed:
+        said = "; ".join(f"{name}: {page.why}" for name, page in missed.items())
+    else:
+        said = "the key may read who unsubscribed, complained or bounced"
+    return CredentialCheck("SendGrid lists", not missed, said)
 
 
 async def _check_twilio(environment: Environment, transport: Transport) -> CredentialCheck | None:
