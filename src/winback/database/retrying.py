@@ -8,7 +8,11 @@ import logging
 from collections.abc import Callable
 from typing import Final, TypeVar
 
+from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from winback.failpoints import Commit, committing
 
 _log = logging.getLogger(__name__)
 
@@ -32,6 +36,19 @@ def retried(transact: Callable[[], T]) -> T:
                 raise
             _log.info("a transaction begins again: %s", type(ended.orig).__name__)
     return transact()
+
+
+def transacted(engine: Engine, name: Commit, work: Callable[[Session], T]) -> T:
+    """Carry out ``work`` in a transaction of its own and commit it; anew if ended for another.
+
+    Harmless where what it does stands in the database alone.
+    """
+
+    def transact() -> T:
+        with Session(engine) as session, committing(session.begin(), name):
+            return work(session)
+
+    return retried(transact)
 
 
 def is_ended_for_another(error: DBAPIError) -> bool:

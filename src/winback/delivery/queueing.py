@@ -1,33 +1,35 @@
 """Carry plans out: queue messages with their vouchers, open cases, pass steps."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, TypeVar
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from winback.database.bulk import insert_new
-from winback.database.history import record_decisions
-from winback.database.tables import Decision, Message
+from winback.database.retrying import transacted
+from winback.database.tables import Message
 from winback.delivery.cases import open_cases
 from winback.delivery.gate import WRITTEN_TO
+from winback.delivery.isolating import Isolation, working_at_rows
 from winback.delivery.planning import Plan, due_ids, plan_batch
 from winback.delivery.run import Run
-from winback.delivery.windows import tomorrow_start
+from winback.delivery.telling import tell_owner, tell_unplanned
 from winback.enrollment.machine import EnrollmentEvent
 from winback.enrollment.moving import move_all
 from winback.enrollment.passing import Done, pass_steps
 from winback.enrollment.pausing import standing_pauses
 from winback.enrollment.timeline import StepEnd
-from winback.enrollment.waking import end_rests, wake_due
-from winback.failpoints import committing
+from winback.enrollment.waking import end_rests, sleepers, wake
+from winback.failpoints import Commit, committing
 from winback.states import MessageState
 from winback.vouchers.reserving import NotExported, RunOut, UsedUp, reserve_many
 from winback.vouchers.stock import fill
+
+T = TypeVar("T")
 
 _BATCH: Final = 500
 _NOT_EXPORTED: Final = "the codes of {} are not exported yet: winback voucher export"
@@ -35,7 +37,7 @@ _NO_CODE: Final = "the codes of {} have run out"
 _USED: Final = "its voucher of {} is used or expired"
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Queued:
     """What planning did: messages queued, cases opened, steps that nobody will get."""
 
@@ -44,31 +46,100 @@ class Queued:
     skipped: int = 0
     postponed: int = 0
 
+    def __add__(self, other: "Queued") -> "Queued":
+        """Count both."""
+        return Queued(
+            self.messages + other.messages,
+            self.cases + other.cases,
+            self.skipped + other.skipped,
+            self.postponed + other.postponed,
+        )
+
+
+_Work = Callable[[Session, Run, Sequence[int]], Queued]
+
 
 def queue_due(run: Run) -> Queued:
-    """Plan and queue everything that is due today; safe to repeat, and by two at once."""
-    engine, done = run.business.engine, Queued()
-    with Session(engine) as session, committing(session.begin(), "queue.wake"):
-        pauses = standing_pauses(session)
-        if pauses.all is not None:
-            return done
-        still = [*pauses.campaigns]
-        wake_due(session, run, still=still)
-        end_rests(session, run, still=still)
+    """Plan and queue everything that is due today; safe to repeat, and by two at once.
+
+    An enrollment that nobody can plan is left as it is, told of, and keeps no other from it.
+    """
+    begun = transacted(run.business.engine, "queue.wake", partial(_begin, run))
+    if begun is None:
+        return Queued()
+    some = _Some(run)
+    for ids in _batches(begun.sleepers):
+        some.work("queue.wake", _wake, ids)
     seen: set[tuple[int, str | None]] = set()
     # A step that is passed may make the next one due on the same day: look until nothing is new.
     while True:
         with Session(run.reads) as session:
-            fresh = [
-                one for row in due_ids(session, run, still=still) if (one := tuple(row)) not in seen
-            ]
+            due = [tuple(row) for row in due_ids(session, run, still=begun.still)]
+        fresh = [one for one in due if one not in seen and one[0] not in some.put_aside]
         if not fresh:
-            return done
+            return some.done
         _fill_stocks(run, {step for _, step in fresh})
         seen.update(fresh)
         for ids in _batches([id_ for id_, _ in fresh]):
-            with Session(engine) as session, committing(session.begin(), "queue.plan"):
-                _carry_out(session, run, plan_batch(session, run, ids), done)
+            some.work("queue.plan", _plan, ids)
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """Campaigns that stand still, and who is to be woken in the others."""
+
+    still: Collection[str]
+    sleepers: Sequence[int]
+
+
+def _begin(run: Run, session: Session) -> _Begun | None:
+    """End the rests that are over; None where everything stands still."""
+    pauses = standing_pauses(session)
+    if pauses.all is not None:
+        return None
+    still = [*pauses.campaigns]
+    end_rests(session, run, still=still)
+    return _Begun(still, sleepers(session, run, still=still))
+
+
+@dataclass(slots=True)
+class _Some:
+    """Works at some enrollments at a time, in a transaction, and counts what was done."""
+
+    run: Run
+    done: Queued = field(default_factory=Queued)
+    put_aside: set[int] = field(default_factory=set)
+    """Whom this run could not work at."""
+    _isolation: Isolation = field(default_factory=lambda: Isolation("enrollment"))
+
+    def work(self, name: Commit, work: _Work, ids: Sequence[int]) -> None:
+        """Work at these; whoever cannot be worked at is left as they are."""
+
+        def at_once(ids: Sequence[int]) -> None:
+            self.done += self._transacted(name, lambda session: work(session, self.run, ids))
+
+        def put_aside(id_: int, kind: str) -> None:
+            self.put_aside.add(id_)
+            tell = partial(tell_unplanned, run=self.run, enrollment_id=id_, kind=kind)
+            self._transacted(name, tell)
+
+        self._isolation.work(ids, at_once, put_aside)
+
+    def _transacted(self, name: Commit, work: Callable[[Session], T]) -> T:
+        def guarded(session: Session) -> T:
+            with working_at_rows():
+                return work(session)
+
+        return transacted(self.run.business.engine, name, guarded)
+
+
+def _wake(session: Session, run: Run, ids: Sequence[int]) -> Queued:
+    wake(session, run, ids)
+    return Queued()
+
+
+def _plan(session: Session, run: Run, ids: Sequence[int]) -> Queued:
+    return _carry_out(session, run, plan_batch(session, run, ids))
 
 
 def _fill_stocks(run: Run, steps: Collection[str | None]) -> None:
@@ -84,7 +155,7 @@ def _fill_stocks(run: Run, steps: Collection[str | None]) -> None:
                 fill(session, campaign, now=run.now, rng=run.rng, home=home)
 
 
-def _carry_out(session: Session, run: Run, plans: Sequence[Plan], done: Queued) -> None:
+def _carry_out(session: Session, run: Run, plans: Sequence[Plan]) -> Queued:
     ends = [(plan, event) for plan in plans if (event := _ENDS.get(plan.ends or ""))]
     for plan, event in ends:
         move_all(session, [plan.row.id], event, now=run.now, why=plan.why)
@@ -98,14 +169,17 @@ def _carry_out(session: Session, run: Run, plans: Sequence[Plan], done: Queued) 
     cases = [(plan, id_) for plan, id_ in carried if plan.channel not in WRITTEN_TO]
     opened = open_cases(session, run, cases)
     queue_messages(session, [_message(run, plan, id_) for plan, id_ in messages])
-    _tell_owner(session, run, waits)
+    tell_owner(session, run, waits)
     pass_steps(session, run, [*passed, *opened])
-    done.messages += len(messages)
-    done.cases += sum(one.how is StepEnd.CASE_OPENED for one in opened)
-    done.skipped += sum(
-        one.how in (StepEnd.SKIPPED, StepEnd.STALE, StepEnd.FAILED) for one in [*passed, *opened]
+    return Queued(
+        messages=len(messages),
+        cases=sum(one.how is StepEnd.CASE_OPENED for one in opened),
+        skipped=sum(
+            one.how in (StepEnd.SKIPPED, StepEnd.STALE, StepEnd.FAILED)
+            for one in [*passed, *opened]
+        ),
+        postponed=len(waits),
     )
-    done.postponed += len(waits)
 
 
 _ENDS: Final = {
@@ -176,37 +250,6 @@ def queue_messages(session: Session, messages: Sequence[dict[str, Any]]) -> None
 
 
 _DEFAULTS: Final[dict[str, Any]] = {"variant": "a", "reason": "", "cost": Decimal(0), "priority": 1}
-
-
-def _tell_owner(session: Session, run: Run, waits: Sequence[tuple[Plan, str]]) -> None:
-    """Note, once a day, that a step waits for codes that the shop does not know yet."""
-    if not waits:
-        return
-    today = tomorrow_start(run.now, run.zone) - timedelta(days=1)
-    told = set(
-        session.scalars(
-            select(Decision.enrollment_id).where(
-                Decision.customer_id.in_([plan.row.customer_id for plan, _ in waits]),
-                Decision.what == "postponed",
-                Decision.at >= today,
-            )
-        )
-    )
-    record_decisions(
-        session,
-        [
-            {
-                "customer_id": plan.row.customer_id,
-                "campaign": plan.row.campaign,
-                "enrollment_id": plan.row.id,
-                "what": "postponed",
-                "why": f"{plan.step.step}: {why}",
-                "at": run.now,
-            }
-            for plan, why in waits
-            if plan.row.id not in told
-        ],
-    )
 
 
 def _batches(ids: Sequence[int]) -> Iterator[Sequence[int]]:

@@ -22,10 +22,15 @@ def wake_due(session: Session, run: Standpoint, *, still: Collection[str] = ()) 
 
     ``still`` names campaigns that stand still: nobody of theirs wakes.
     """
-    sleepers = session.scalars(_SLEEPERS, {"today": run.today, "still": still}).all()
-    for ids in _chunks(sleepers):
-        _wake(session, run, ids)
-    return len(sleepers)
+    ids = sleepers(session, run, still=still)
+    for some in _chunks(ids):
+        wake(session, run, some)
+    return len(ids)
+
+
+def sleepers(session: Session, run: Standpoint, *, still: Collection[str] = ()) -> Sequence[int]:
+    """Give the enrollments that were asleep until today or before, but for those standing still."""
+    return session.scalars(_SLEEPERS, {"today": run.today, "still": still}).all()
 
 
 def end_rests(session: Session, run: Standpoint, *, still: Collection[str] = ()) -> int:
@@ -38,7 +43,8 @@ def end_rests(session: Session, run: Standpoint, *, still: Collection[str] = ())
     return len(move_all(session, rested, EnrollmentEvent.RESTED, now=run.now, why=why))
 
 
-def _wake(session: Session, run: Standpoint, enrollment_ids: Sequence[int]) -> None:
+def wake(session: Session, run: Standpoint, enrollment_ids: Sequence[int]) -> None:
+    """Wake some of the sleepers; whoever is awake meanwhile is left as they are."""
     rows = read_cursors(session, enrollment_ids)
     campaigns = campaigns_of(session, run, (row.campaign_version_id for row in rows))
     given = circumstances_for(session, run, rows)
@@ -67,7 +73,9 @@ _IS_DUE: Final = (
     Enrollment.due_on <= bindparam("today"),
     Enrollment.campaign.not_in(bindparam("still", expanding=True)),
 )
-_SLEEPERS: Final = select(Enrollment.id).where(*_IS_DUE, Enrollment.is_asleep)
+_SLEEPERS: Final = (
+    select(Enrollment.id).where(*_IS_DUE, Enrollment.is_asleep).order_by(Enrollment.id)
+)
 _RESTED: Final = select(Enrollment.id).where(
     *_IS_DUE, Enrollment.next_step.is_(None), Enrollment.is_asleep.is_(False)
 )

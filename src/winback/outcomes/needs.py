@@ -16,6 +16,7 @@ from winback.messages.compiling import failing_edits
 from winback.outcomes.account import UNFINISHED_AFTER
 from winback.outcomes.figures import Need
 from winback.outcomes.unknown import Unknown, by_day, read_unknown
+from winback.outcomes.unplanned import read_unplanned
 from winback.outcomes.unprepared import read_unprepared
 from winback.states import CaseKind, CaseState, EventState, MessageState, Mode
 from winback.vouchers.stock import LOW_SHARE, StockLine
@@ -44,6 +45,7 @@ def find_needs(
         ),
         *doubt_needs(read_unknown(session), now=now),
         *_unprepared(session),
+        *_unplanned(session, business, now),
         *_counted(
             session,
             "unfinished",
@@ -81,6 +83,7 @@ def find_urgent(
         *_paused(session, now),
         *left,
         *_unprepared(session),
+        *_unplanned(session, business, now),
         *_dead_since_told(session, business.zone),
         *_template_needs(session, business),
         *stock_needs(lines, business.settings.mode),
@@ -165,6 +168,19 @@ def _unprepared(session: Session) -> tuple[Need, ...]:
         "late; the log of send says what is broken"
     )
     return (Need("unprepared", len(ids), says),)
+
+
+def _unplanned(session: Session, business: Business, now: datetime) -> tuple[Need, ...]:
+    zone = business.zone
+    ids = read_unplanned(session, today=local_date(now, zone), zone=zone)
+    if not ids:
+        return ()
+    are = "enrollment cannot" if len(ids) == 1 else "enrollments cannot"
+    says = (
+        f"{len(ids):,} {are} be planned ({_ids(ids)}): left as they are, and tried again by each "
+        "send run; the log of send says what is broken"
+    )
+    return (Need("unplanned", len(ids), says),)
 
 
 def _unfinished(now: datetime) -> Select[Any]:
