@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 
 from winback.business import Business
 from winback.clock import Clock
+from winback.database.retrying import transacted
 from winback.database.tables import StageRun, table_of
 from winback.delivery.admitting import mails_for_new
 from winback.delivery.brakes import apply_brakes
@@ -199,9 +200,12 @@ def end_windows(day: Day) -> int:
     Gives how many codes are free again, for whom an offer had none left.
     """
     now = day.now()
-    with Session(day.business.engine) as session, committing(session.begin(), "measure.close"):
+
+    def close(session: Session) -> int:
         close_windows(session, now=now)
         return release_ended(session, now)
+
+    return transacted(day.business.engine, "measure.close", close)
 
 
 STAGES: dict[Stage, Callable[[Day], Awaitable[Counts]]] = {

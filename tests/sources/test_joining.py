@@ -7,7 +7,8 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from tests.customers.people import add_enrollment, is_address_suppressed
+from tests.customers.people import add_enrollment, add_message, is_address_suppressed
+from tests.locks import in_each_others_way
 from tests.sources.shops import SECRET, Shop, settings
 from winback.customers.consent import record_consent
 from winback.customers.privacy import erase_customer
@@ -17,12 +18,21 @@ from winback.database.tables import (
     ContactPoint,
     Customer,
     Enrollment,
+    Message,
     Purchase,
     SourceCustomer,
 )
 from winback.sources.pulling import PullCounts
-from winback.states import Channel, ConsentState, EnrollmentState, Mode, SuppressionReason
+from winback.states import (
+    Channel,
+    ConsentState,
+    EnrollmentState,
+    MessageState,
+    Mode,
+    SuppressionReason,
+)
 
+DAY = timedelta(days=1)
 HEADER = "id,first,email,phone,news,texts"
 COLUMNS = {
     "external_id": "id",
@@ -224,3 +234,35 @@ def test_who_was_erased_is_not_known_again_by_a_pull(two: Shop) -> None:
         points = session.scalars(select(ContactPoint)).all()
         assert [point.customer_id for point in points] == [again.id]
         assert is_address_suppressed(session, points[0].address_hash, Channel.EMAIL)
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_merge_that_is_ended_for_another_transaction_begins_again(two: Shop) -> None:
+    """Somebody works at a mail of one of them: the pull takes its part all the same (DS-11)."""
+    two.write("till.csv", HEADER, "1,Ada,,,,")
+    two.write("web.csv", HEADER, "a,Ada,ada@example.com,,,")
+    two.pull()
+    before = _customer_of(two)
+    with Session(two.engine) as session:
+        add_enrollment(session, session.get_one(Customer, before["web:a"]), two.now - 5 * DAY)
+        customer = session.get_one(Customer, before["till:1"])
+        ends = add_enrollment(session, customer, two.now - 3 * DAY)
+        mail = add_message(session, ends, "concern", state=MessageState.QUEUED, at=two.now)
+        session.commit()
+        ends_id, mail_id = ends.id, mail.id
+    two.write("till.csv", HEADER, "1,Ada,ada@example.com,,,", ",Nobody,,,,")
+
+    counts = in_each_others_way(
+        two.engine,
+        select(Enrollment.id).where(Enrollment.id == ends_id),
+        select(Message.id).where(Message.id == mail_id),
+        two.pull,
+    )
+
+    assert counts == PullCounts(read=2, changed=1, rejected=1)
+    assert [reason for _, reason in two.reasons()] == ["has no external_id"]
+    who = _customer_of(two)
+    assert who["till:1"] == who["web:a"] == before["web:a"]
+    states = {one.id: one.state for one in two.all(Enrollment)}
+    assert states[ends_id] is EnrollmentState.CANCELED
+    assert two.pull() == PullCounts()

@@ -162,19 +162,19 @@ def resume(
 def _close(case: int, result: str, *, text: str, step: str | None, as_of: str | None) -> None:
     from sqlalchemy.orm import Session
 
-    from winback.failpoints import committing
+    from winback.database.retrying import transacted
     from winback.responses.desk import close
     from winback.responses.desk import note as note_case
     from winback.responses.results import Result
 
-    with (
-        opened(as_of, writes=True) as (business, now),
-        Session(business.engine) as session,
-        committing(session.begin(), "desk.case"),
-    ):
-        if text:
-            note_case(session, case, text, now=now)
-        told = close(session, business, case, Result(result), now=now, step=step)
+    with opened(as_of, writes=True) as (business, now):
+
+        def note_and_close(session: Session) -> str:
+            if text:
+                note_case(session, case, text, now=now)
+            return close(session, business, case, Result(result), now=now, step=step)
+
+        told = transacted(business.engine, "desk.case", note_and_close)
     say(told)
 
 

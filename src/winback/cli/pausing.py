@@ -68,16 +68,17 @@ def register(app: typer.Typer) -> None:
 
         Example: winback resume --channel sms
         """
-        from sqlalchemy.orm import Session
-
+        from winback.database.retrying import transacted
         from winback.enrollment.pausing import resume as go_on
-        from winback.failpoints import committing
 
         with opened(as_of, writes=True) as (business, now):
             scope, name = _named(business, campaign, channel, country)
             zone = business.settings.business.zone
-            with Session(business.engine) as session, committing(session.begin(), "pause.by_hand"):
-                was_paused = go_on(session, scope, name, now=now, zone=zone)
+            was_paused = transacted(
+                business.engine,
+                "pause.by_hand",
+                lambda session: go_on(session, scope, name, now=now, zone=zone),
+            )
         if as_json:
             print_json({"scope": scope, "name": name, "paused": False, "was_paused": was_paused})
             return

@@ -85,17 +85,20 @@ def erase(customer: Id, yes: Yes = False, as_of: AsOf = None) -> None:
     from sqlalchemy.orm import Session
 
     from winback.customers.privacy import erase_customer
+    from winback.database.retrying import transacted
     from winback.enrollment.person import find_customer
-    from winback.failpoints import committing
 
-    with opened(as_of, writes=True) as (business, now), Session(business.engine) as session:
-        customer_id = find_customer(session, customer)
-        session.rollback()
+    with opened(as_of, writes=True) as (business, now):
+        with Session(business.engine) as session:
+            customer_id = find_customer(session, customer)
         if not yes:
             typer.confirm(f"Forget customer {customer} for good?", abort=True)
-        with committing(session.begin(), "customer.by_hand"):
+
+        def forget(session: Session) -> None:
             _stop(session, customer_id, now, why="the person asked to be forgotten")
             erase_customer(session, customer_id, now=now, secret=business.secret)
+
+        transacted(business.engine, "customer.by_hand", forget)
     say(f"customer {customer} is forgotten")
 
 
@@ -108,20 +111,21 @@ def suppress(customer: Id, as_of: AsOf = None) -> None:
 
     from winback.customers.privacy import suppress_customer
     from winback.database.history import record_decision
+    from winback.database.retrying import transacted
     from winback.enrollment.person import find_customer
-    from winback.failpoints import committing
 
-    with (
-        opened(as_of, writes=True) as (business, now),
-        Session(business.engine) as session,
-        committing(session.begin(), "customer.by_hand"),
-    ):
-        customer_id = find_customer(session, customer)
-        is_new = suppress_customer(session, customer_id, now=now)
-        why = "an associate stopped all marketing to this person"
-        _stop(session, customer_id, now, why=why)
-        if is_new:
-            record_decision(session, customer_id, what="stopped", why=why, at=now)
+    with opened(as_of, writes=True) as (business, now):
+
+        def leave_alone(session: Session) -> bool:
+            customer_id = find_customer(session, customer)
+            is_new = suppress_customer(session, customer_id, now=now)
+            why = "an associate stopped all marketing to this person"
+            _stop(session, customer_id, now, why=why)
+            if is_new:
+                record_decision(session, customer_id, what="stopped", why=why, at=now)
+            return is_new
+
+        is_new = transacted(business.engine, "customer.by_hand", leave_alone)
     say(f"customer {customer} is {'now' if is_new else 'already'} left alone")
 
 

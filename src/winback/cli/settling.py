@@ -38,21 +38,21 @@ def register(app: typer.Typer) -> None:
 
         Example: winback settle 1207 --not-sent --note "not in SendGrid's activity"
         """
-        from sqlalchemy.orm import Session
-
+        from winback.database.retrying import transacted
         from winback.delivery.settling import Verdict, settle_by_hand
         from winback.errors import ConfigError
-        from winback.failpoints import committing
 
         if is_accepted is None:
             raise ConfigError("say what you found: --accepted or --not-sent")
         verdict = Verdict.ACCEPTED if is_accepted else Verdict.NOT_SENT
-        with (
-            opened(as_of, writes=True) as (business, now),
-            Session(business.engine) as session,
-            committing(session.begin(), "settle.by_hand"),
-        ):
-            told = settle_by_hand(session, business, message, verdict, now=now, note=note)
+        with opened(as_of, writes=True) as (business, now):
+            told = transacted(
+                business.engine,
+                "settle.by_hand",
+                lambda session: settle_by_hand(
+                    session, business, message, verdict, now=now, note=note
+                ),
+            )
         if as_json:
             print_json({"message": message, "settled": verdict.value})
             return

@@ -22,12 +22,12 @@ from sqlalchemy.orm import Session
 
 from winback.business import Business
 from winback.database.bulk import on_conflict
+from winback.database.retrying import transacted
 from winback.database.tables import Event, Message, table_of
 from winback.delivery.doubting import LOOKS
 from winback.delivery.news import apply_news
 from winback.delivery.repairing import repair
 from winback.delivery.seeking import Open, due_for_asking
-from winback.failpoints import committing
 from winback.providers.lookups import CannotTell, Found, LookedUp, Lookup
 from winback.states import Channel, EventKind, EventState
 
@@ -98,19 +98,28 @@ def _record(business: Business, pairs: Sequence[tuple[Open, LookedUp]], now: dat
     """Write down what was found in one transaction; gives how many messages changed state."""
     if not pairs:
         return 0
-    resolved = 0
-    with Session(business.engine) as session, committing(session.begin(), "evidence.record"):
-        # In one order, as every writer of many rows: two cannot wait for each other.
-        for one, answer in sorted(pairs, key=lambda pair: pair[0].row.id):
-            if isinstance(answer, Found) and not _is_anothers(session, one.row.id, answer):
-                resolved += _repair(session, business, one, answer, now=now)
-            elif isinstance(answer, Found):
-                _note(session, one, "what was found belongs to another message", now)
-            elif _is_passing(answer) and now < one.row.claimed_at + TRIES_FOR:
-                session.connection().execute(_LATER, {**_guard(one), "look_at": now + AGAIN_AFTER})
-            else:
-                _note(session, one, answer.why, now)
-    return resolved
+
+    def write(session: Session) -> int:
+        # In one order, as every writer of many rows: two of them cannot wait for each other.
+        ordered = sorted(pairs, key=lambda pair: pair[0].row.id)
+        return sum(_write(session, business, one, answer, now=now) for one, answer in ordered)
+
+    return transacted(business.engine, "evidence.record", write)
+
+
+def _write(
+    session: Session, business: Business, one: Open, answer: LookedUp, *, now: datetime
+) -> bool:
+    """Write down one answer; True if the message's state changed."""
+    if isinstance(answer, Found):
+        if not _is_anothers(session, one.row.id, answer):
+            return _repair(session, business, one, answer, now=now)
+        _note(session, one, "what was found belongs to another message", now)
+    elif _is_passing(answer) and now < one.row.claimed_at + TRIES_FOR:
+        session.connection().execute(_LATER, {**_guard(one), "look_at": now + AGAIN_AFTER})
+    else:
+        _note(session, one, answer.why, now)
+    return False
 
 
 def _is_anothers(session: Session, message_id: int, found: Found) -> bool:

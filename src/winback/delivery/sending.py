@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 from winback.business import Business
 from winback.clock import Clock
 from winback.database.engine import salt_of
-from winback.database.retrying import retried
+from winback.database.retrying import retried, transacted
 from winback.database.tables import Message
 from winback.delivery.breaker import PROBES
 from winback.delivery.calling import Desk, Wait
@@ -87,10 +87,13 @@ async def send_due(
     """
     counts = SendCounts()
     with leased(business.engine, clock) as lease:
-        with Session(business.engine) as session, committing(session.begin(), "send.settle"):
-            providers = {channel: sender.name for channel, sender in senders.items()}
+        providers = {channel: sender.name for channel, sender in senders.items()}
+
+        def settle(session: Session) -> tuple[Run, int]:
             run = Run(business, now, rng, providers, salt_of(session))
-            counts.unconfirmed = settle_doubts(session, run, at=clock.now())
+            return run, settle_doubts(session, run, at=clock.now())
+
+        run, counts.unconfirmed = transacted(business.engine, "send.settle", settle)
         queued = queue_due(run)
         counts.cases, counts.skipped = queued.cases, queued.skipped
         counts.postponed = queued.postponed

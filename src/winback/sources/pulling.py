@@ -262,8 +262,13 @@ class _Pull:
             one_pull_at_a_time(connection)
             if _marks(connection, source) != self._marks:
                 raise PulledMeanwhile
-            yield
-            session.commit()
+            try:
+                yield
+                session.commit()
+            except BaseException:
+                # What it knows of the rows goes with the transaction, which may begin again.
+                session.rollback()
+                raise
             if not isinstance(piece, Waiting):
                 _keep_mark(connection, source, part, path=piece.path, mark=mark)
             marks = _marks(connection, source)

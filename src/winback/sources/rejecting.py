@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import blake2b
 from typing import Final
@@ -29,6 +29,10 @@ class Rejects:
     path: str
     count: int = 0
     _waiting: list[tuple[Cell, ...]] = field(default_factory=list)
+
+    def copy(self) -> "Rejects":
+        """Give another one that goes on from here, for a transaction that may begin again."""
+        return replace(self, _waiting=[*self._waiting])
 
     def add(
         self,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -27,6 +28,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session, aliased
 
 from winback.database.bulk import Cell
+from winback.database.retrying import retried
 from winback.database.tables import (
     Customer,
     RejectedRow,
@@ -86,13 +88,17 @@ class TakingCustomers:
             with without_writing(self.connection):
                 taken = self._stage(piece, rejects, as_read)
                 know_sizes(self.connection, as_read)
-            with self.writing():
-                self._take_staged(piece, taken, rejects=rejects, as_read=as_read)
+            return retried(partial(self._take_staged, piece, taken.read, rejects, as_read))
+
+    def _take_staged(self, piece: Slice, read: int, noted: Rejects, as_read: Table) -> Taken:
+        """Write what is new or changed, and keep what was rejected, in one transaction."""
+        taken, rejects = Taken(read=read), noted.copy()
+        with self.writing():
+            self._write_all(piece, taken, rejects=rejects, as_read=as_read)
         taken.rejected = rejects.count
         return taken
 
-    def _take_staged(self, piece: Slice, taken: Taken, *, rejects: Rejects, as_read: Table) -> None:
-        """Write what is new or changed, and keep what was rejected."""
+    def _write_all(self, piece: Slice, taken: Taken, *, rejects: Rejects, as_read: Table) -> None:
         self._normalize(as_read, rejects, piece)
         know_sizes(self.connection, staging.fresh)
         emails = emails_given_up(self.connection, self.form.source)

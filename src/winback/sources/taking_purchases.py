@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -21,6 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from winback.customers.sums import recompute_sums
+from winback.database.retrying import retried
 from winback.database.tables import Customer, Purchase, RejectedRow, SourceCustomer
 from winback.sources import staging
 from winback.sources.protocol import Slice
@@ -85,8 +87,13 @@ class Taking:
                 read = stage_purchases(
                     self.connection, self.form, piece, rejects=rejects, step=self.step
                 )
-            with self.writing():
-                taken = self._write(piece, read, rejects)
+            return retried(partial(self._take_staged, piece, read, rejects))
+
+    def _take_staged(self, piece: Slice, read: int, noted: Rejects) -> Taken:
+        """Write what was staged, in one transaction."""
+        rejects = noted.copy()
+        with self.writing():
+            taken = self._write(piece, read, rejects)
         taken.rejected = rejects.count
         return taken
 
