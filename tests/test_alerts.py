@@ -108,6 +108,20 @@ def test_who_looks_while_another_tells_leaves_it_to_that_one(
     assert len(httpserver.log) == 1, "told once, whoever looks later"
 
 
+@pytest.mark.parametrize("ahead", [timedelta(seconds=2), TURN - timedelta(seconds=1)])
+def test_a_turn_of_a_machine_whose_clock_is_ahead_stands(
+    engine: Engine, httpserver: HTTPServer, ahead: timedelta
+) -> None:
+    """Two machines are never quite in step: what one is telling the other leaves to it."""
+    httpserver.expect_request("/alerts").respond_with_data("")
+    _follow(engine, {"a": "one"})
+    with Session(engine) as session, session.begin():
+        session.execute(insert(Pace).values(name="alerts", free_at=NOW + ahead + TURN))
+
+    assert tell(engine, [_target(httpserver)], business="Olive & Oak", now=NOW) == []
+    assert _alerts(engine) == [("a", False, False)]
+
+
 def test_a_turn_that_nobody_gave_back_ends_by_itself(
     engine: Engine, httpserver: HTTPServer
 ) -> None:
