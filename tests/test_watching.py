@@ -222,6 +222,40 @@ def test_when_the_next_run_is_due_is_read_from_the_last_week(
     assert usual_rest(late) == (None if rest is None else rest * DAY)
 
 
+@pytest.mark.parametrize(
+    ("days", "by_hand", "rest"),
+    [
+        pytest.param(range(10), 9.5, 1, id="in the evening of a daily run"),
+        pytest.param(range(2), 1.5, 1, id="in the evening of the second day"),
+        pytest.param(range(10), 10.5, 1, id="in the evening of a day that was missed"),
+        pytest.param([0, 1, 2, 3, 4, 7, 8, 9, 10, 11], 12.5, 1.5, id="on a free Saturday"),
+        pytest.param([0, 7, 14], 16.5, 4.5, id="between two weekly runs"),
+        pytest.param([0, 1], 6.5, None, id="days after two tries"),
+    ],
+)
+def test_a_run_by_hand_at_another_hour_hides_no_schedule(
+    days: Sequence[int], by_hand: float, rest: float | None
+) -> None:
+    """What runs each morning is still missed the morning after somebody ran it in the evening.
+
+    It may be late by a day after that run: somebody looked after it not long ago.
+    """
+    ended = [*(NOW + day * DAY for day in days), NOW + by_hand * DAY]
+    assert usual_rest(ended) == (None if rest is None else rest * DAY)
+
+
+def test_one_run_by_hand_does_not_silence_a_missed_day(engine: Engine) -> None:
+    """Who ran it on a free Saturday is told on Monday that nothing ran in the morning."""
+    shop = Shop(make_business(engine))
+    friday = 4
+    mornings = [week * 7 + day for week in range(2) for day in range(friday + 1)]
+    by_hand = NOW + 12.5 * DAY
+    _ran(engine, *(NOW + day * DAY for day in mornings), by_hand, stage=Stage.DETECT)
+    assert _look(shop, NOW + 14 * DAY + 5 * HOUR) == []
+    [told] = _look(shop, NOW + 14 * DAY + 7 * HOUR)
+    assert told.startswith("no run of detect ended well for 43 hours")
+
+
 def test_a_doubt_that_nobody_settles_does_not_hide_later_ones(engine: Engine) -> None:
     """What stays unknown on another day is told again, once, and settling some is no news (P2)."""
     shop = Shop(make_business(engine))

@@ -20,7 +20,11 @@ PATIENCE: Final = timedelta(hours=6)
 """By how much a stage of the day may be late, one day or the other."""
 
 _DAY: Final = timedelta(days=1)
-_WEEK: Final = 7
+_WEEK: Final = 7 * _DAY
+_DAYS: Final = range(1, 8)
+"""The next week; its last day is due by the run that is asked itself."""
+_IN_A_ROW: Final = 2 * _DAY
+"""Two days in a row that are over for longer make no daily stage."""
 _BEATS: Final = timedelta(minutes=10)
 """Who beat since is taken to be alive; a lease is shorter."""
 _BEFORE_ITS_WORKER: Final = timedelta(hours=1)
@@ -59,26 +63,35 @@ def find_missed(session: Session, stage: Stage, *, at: datetime) -> int | None:
     last: datetime | None = session.scalar(_LAST_WELL, {"stage": stage})
     if last is None:
         return None
-    asked = {"stage": stage, "since": last - _WEEK * _DAY - PATIENCE}
+    # One that ran up to a week before the last may be the one to ask.
+    asked = {"stage": stage, "since": last - 2 * _WEEK - PATIENCE}
     rest = usual_rest([ended for (ended,) in session.execute(_WELL_SINCE, asked)])
     return hours_since(last, at) if rest is not None and at - last > rest + PATIENCE else None
 
 
 def usual_rest(ended: Sequence[datetime]) -> timedelta | None:
-    """Give in how many days the next run is due, by the last week's; None where nobody can say.
+    """Give how long after the last run the next is due, a day at least; None where nobody can say.
 
     ``ended`` are the ends of the runs, the latest last. What ran a week ago tells a schedule of
     weekdays from one of all days. Before that, two days in a row make a daily stage: who ran it
-    once, or by hand now and then, is not waited for.
+    once, or by hand now and then, is not waited for. A run at an hour of its own tells nothing of
+    the schedule, and hides nothing: the one before it is asked.
     """
     last = ended[-1]
+    for one in reversed(ended):
+        if last - one < _WEEK and _ran(ended, one - _WEEK):
+            days = [day for day in _DAYS if _ran(ended, one + day * _DAY - _WEEK)]
+        elif last - one < _IN_A_ROW and _ran(ended, one - _DAY):
+            days = list(_DAYS)
+        else:
+            continue
+        due = next(one + day * _DAY for day in days if one + day * _DAY > last)
+        return max(due - last, _DAY)
+    return None
 
-    def ran(day: int) -> bool:
-        return any(abs(one - last - day * _DAY) <= PATIENCE for one in ended)
 
-    if ran(-_WEEK):
-        return next(days for days in range(1, _WEEK + 1) if ran(days - _WEEK)) * _DAY
-    return _DAY if ran(-1) else None
+def _ran(ended: Sequence[datetime], at: datetime) -> bool:
+    return any(abs(one - at) <= PATIENCE for one in ended)
 
 
 def hours_since(then: datetime, at: datetime) -> int:
