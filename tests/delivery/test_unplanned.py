@@ -14,6 +14,7 @@ from winback.delivery.isolating import MOST
 from winback.delivery.queueing import queue_due
 from winback.outcomes.figures import Need
 from winback.outcomes.needs import find_needs, find_urgent
+from winback.states import MessageState
 
 TOLD = ("not_planned", "KeyError")
 
@@ -114,9 +115,14 @@ def test_a_sleeper_that_cannot_be_woken_stops_nobody(shop: Shop) -> None:
 
 
 def test_more_than_a_few_are_no_fault_of_single_enrollments(shop: Shop) -> None:
-    """What is broken about all ends the run, and its failure is told."""
-    for _ in range(MOST + 1):
+    """What is broken about all fails the run, and that is told; who can be written to, is."""
+    fine = [shop.enroll() for _ in range(5)]
+    for _ in range(MOST + 5):
         shop.enroll(next_step="gone")
 
     with pytest.raises(KeyError):
         queue_due(shop.run())
+    with pytest.raises(KeyError):
+        shop.send()
+
+    assert [shop.states(one)[0][2] for one in fine] == [MessageState.ACCEPTED] * 5

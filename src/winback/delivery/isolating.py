@@ -17,7 +17,7 @@ from winback.errors import tell_discreetly
 
 _log = logging.getLogger(__name__)
 
-MOST: Final = 20
+MOST: Final = 50
 """So many a run puts aside; what raises about more than these is no fault of single rows."""
 
 
@@ -58,6 +58,8 @@ class Isolation:
     what: str
     """The kind of row, for the log."""
     number: int = 0
+    left: Exception | None = None
+    """What was raised about rows that are left as they are, since too many were put aside."""
 
     def work(
         self,
@@ -73,10 +75,12 @@ class Isolation:
         try:
             at_once(ids)
         except RowError as broken:
-            if self.number >= MOST:
-                raise broken.error from None
             error = broken.error
         else:
+            return
+        if self.number >= MOST:
+            _log.error("%d %ss are left: %s", len(ids), self.what, tell_discreetly(error))
+            self.left = self.left or error
             return
         if len(ids) > 1:
             half = len(ids) // 2
@@ -91,3 +95,8 @@ class Isolation:
             # It is left as it was: the next run meets it again, and puts it aside again.
             left = tell_discreetly(worse.error)
             _log.error("%s %d cannot even be put aside: %s", self.what, ids[0], left)
+
+    def tell(self) -> None:
+        """Raise what rows were left for; asked last of all, when the others are worked at."""
+        if self.left is not None:
+            raise self.left

@@ -59,15 +59,21 @@ class Queued:
 _Work = Callable[[Session, Run, Sequence[int]], Queued]
 
 
-def queue_due(run: Run) -> Queued:
+def queue_due(run: Run, enrollments: Isolation | None = None) -> Queued:
     """Plan and queue everything that is due today; safe to repeat, and by two at once.
 
     An enrollment that nobody can plan is left as it is, told of, and keeps no other from it.
+    Where these are too many, ``enrollments`` is left to tell; without it, that is raised here.
     """
+    if enrollments is None:
+        enrollments = Isolation("enrollment")
+        queued = queue_due(run, enrollments)
+        enrollments.tell()
+        return queued
     begun = transacted(run.business.engine, "queue.wake", partial(_begin, run))
     if begun is None:
         return Queued()
-    some = _Some(run)
+    some = _Some(run, enrollments)
     for ids in _batches(begun.sleepers):
         some.work("queue.wake", _wake, ids)
     seen: set[tuple[int, str | None]] = set()
@@ -107,10 +113,10 @@ class _Some:
     """Works at some enrollments at a time, in a transaction, and counts what was done."""
 
     run: Run
+    enrollments: Isolation
     done: Queued = field(default_factory=Queued)
     put_aside: set[int] = field(default_factory=set)
     """Whom this run could not work at."""
-    _isolation: Isolation = field(default_factory=lambda: Isolation("enrollment"))
 
     def work(self, name: Commit, work: _Work, ids: Sequence[int]) -> None:
         """Work at these; whoever cannot be worked at is left as they are."""
@@ -123,7 +129,7 @@ class _Some:
             tell = partial(tell_unplanned, run=self.run, enrollment_id=id_, kind=kind)
             self._transacted(name, tell)
 
-        self._isolation.work(ids, at_once, put_aside)
+        self.enrollments.work(ids, at_once, put_aside)
 
     def _transacted(self, name: Commit, work: Callable[[Session], T]) -> T:
         def guarded(session: Session) -> T:

@@ -94,14 +94,19 @@ async def send_due(
             return run, settle_doubts(session, run, at=clock.now())
 
         run, counts.unconfirmed = transacted(business.engine, "send.settle", settle)
-        queued = queue_due(run)
+        enrollments = Isolation("enrollment")
+        queued = queue_due(run, enrollments)
         counts.cases, counts.skipped = queued.cases, queued.skipped
         counts.postponed = queued.postponed
         desk = Desk(run, senders, lease, clock, wait)
         with Session(run.reads) as session:
             desk.to_try = channels_to_try(session, run.now)
         in_flight = business.settings.policies.in_flight
-        await _send_queued(_Outbox(desk, counts, in_flight=in_flight, is_present=is_present))
+        outbox = _Outbox(desk, counts, in_flight=in_flight, is_present=is_present)
+        await _send_queued(outbox)
+    # Last of all: whoever can be written to is, and yet the run failed.
+    enrollments.tell()
+    outbox.unprepared.tell()
     return counts
 
 
