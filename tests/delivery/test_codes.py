@@ -6,7 +6,6 @@ The rows of FACTS.md TW-17 and SG-14 as they are written there, not as our table
 import asyncio
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from pytest_httpserver import HTTPServer
@@ -19,8 +18,8 @@ from tests.providers.examples import ACCOUNT, API_KEY, CLOCK, TOKEN
 from winback.clock import SetClock
 from winback.database.tables import ChannelPause, ContactPoint, Message, Pause, Suppression
 from winback.delivery.sending import SendCounts, send_due
-from winback.enrollment.pausing import PauseScope, resume
-from winback.providers.outgoing import Sender
+from winback.enrollment.pausing import OPERATOR, PauseScope, pause, resume
+from winback.providers.outgoing import Accepted, Outgoing, OutgoingText, Refused, Result, Sender
 from winback.providers.sendgrid import SendGridSender
 from winback.providers.twilio import TwilioSender
 from winback.providers.twilio_codes import CODES
@@ -31,7 +30,8 @@ E, T = Channel.EMAIL, Channel.SMS
 MINUTE = timedelta(minutes=1)
 
 OPTED_OUT = (21610,)
-COUNTRY = (21408, 30034)
+COUNTRY = (21408,)
+SENDER_IN_COUNTRY = (30034,)
 INVALID = (21211, 21612, 21614, 21635, 30005)
 # 30003 and 30008 might be tried once more, but they come after an acceptance: P1 binds.
 THIS_MESSAGE = (30003, 30004, 30006, 30007, 30008, 30036, 63016, 99999)
@@ -47,7 +47,10 @@ PASSING = {
     30453: timedelta(hours=4),
 }
 
-Twilio = Callable[[dict[str, int]], None]
+AMERICAN = ("+12015550101", "+12015550102", "+12015550103")
+IN_NEW_YORK = {"country": "US", "time_zone": "America/New_York"}
+
+Twilio = Callable[[dict[str, int | None]], None]
 
 
 def send(shop: Shop, server: HTTPServer) -> SendCounts:
@@ -74,7 +77,7 @@ def send(shop: Shop, server: HTTPServer) -> SendCounts:
 @pytest.fixture
 def twilio(httpserver: HTTPServer) -> Twilio:
     """Give what tells the server by which code it refuses texts to which number."""
-    codes: dict[str, int] = {}
+    codes: dict[str, int | None] = {}
 
     def answer(request: Request) -> Response:
         code = codes.get(request.form["To"])
@@ -95,7 +98,7 @@ def phone_of(number: int) -> str:
 
 def test_every_row_is_listed_somewhere_here() -> None:
     """A row that is added to the table needs its effect told below."""
-    told = {*OPTED_OUT, *COUNTRY, *INVALID, *THIS_MESSAGE, *CHANNEL, *PASSING}
+    told = {*OPTED_OUT, *COUNTRY, *SENDER_IN_COUNTRY, *INVALID, *THIS_MESSAGE, *CHANNEL, *PASSING}
 
     assert CODES.keys() - told == set()
 
@@ -142,15 +145,16 @@ def test_a_no_that_the_provider_holds_suppresses(
 def test_a_country_that_cannot_be_texted_waits_for_an_operator(
     shop: Shop, httpserver: HTTPServer, twilio: Twilio, code: int
 ) -> None:
-    """21408 and 30034 stop texts to that country only, without a second try (TW-17)."""
-    american = ["+12015550101", "+12015550102", "+12015550103"]
-    twilio({american[0]: code})
-    where: dict[str, Any] = {"customer": {"country": "US", "time_zone": "America/New_York"}}
+    """21408 stops texts to that country only, without a second try (TW-17)."""
     shop.now = shop.now.replace(hour=17)
-    first = shop.enroll(next_step="check-in", phones=[american[0]], **where)
+    twilio({AMERICAN[0]: code})
+    first = shop.enroll(next_step="check-in", phones=[AMERICAN[0]], customer=IN_NEW_YORK)
 
     send(shop, httpserver)
-    others = [shop.enroll(next_step="check-in", phones=[one], **where) for one in american[1:]]
+    others = [
+        shop.enroll(next_step="check-in", phones=[one], customer=IN_NEW_YORK)
+        for one in AMERICAN[1:]
+    ]
     at_home = shop.enroll(next_step="check-in")
     counts = send(shop, httpserver)
 
@@ -164,6 +168,78 @@ def test_a_country_that_cannot_be_texted_waits_for_an_operator(
     shop.now += DAY
     assert send(shop, httpserver).accepted == 2
     assert all(shop.states(one) == [("check-in", T, S.ACCEPTED)] for one in others)
+
+
+@pytest.mark.parametrize("code", SENDER_IN_COUNTRY)
+def test_a_sender_that_is_refused_in_a_country_burns_no_step(
+    shop: Shop, httpserver: HTTPServer, twilio: Twilio, code: int
+) -> None:
+    """30034 is the sender's fault: what was on its way there goes back, and waits (TW-17).
+
+    DESIGN.md, section 5, Message: sending to queued. Once the sender is registered and an operator
+    lets the country go on, all of it leaves, if it is fresh still.
+    """
+    shop.now = shop.now.replace(hour=17)
+    twilio(dict.fromkeys(AMERICAN, code))
+    there = [
+        shop.enroll(next_step="check-in", phones=[one], customer=IN_NEW_YORK) for one in AMERICAN
+    ]
+    at_home = shop.enroll(next_step="check-in")
+
+    counts = send(shop, httpserver)
+
+    assert (counts.failed, counts.postponed, counts.accepted) == (0, 3, 1)
+    assert shop.states(at_home) == [("check-in", T, S.ACCEPTED)]
+    for one in there:
+        assert shop.states(one) == [("check-in", T, S.QUEUED)], "no mail instead"
+        assert shop.passages(one) == {}
+    with Session(shop.engine) as session:
+        assert session.scalars(select(ChannelPause)).all() == []
+        (paused,) = session.scalars(select(Pause))
+        assert (paused.scope, paused.name, paused.by) == ("country", "US", "provider")
+    calls = len(httpserver.log)
+    shop.now += DAY
+    assert send(shop, httpserver).postponed == 3
+    assert len(httpserver.log) == calls, "nobody is called while it stands still"
+
+    with Session(shop.engine) as session, session.begin():
+        resume(session, PauseScope.COUNTRY, "US", now=shop.now, zone=shop.business.zone)
+    twilio(dict.fromkeys(AMERICAN, None))
+    shop.now += DAY
+    assert send(shop, httpserver).accepted == 3
+    assert all(shop.states(one) == [("check-in", T, S.ACCEPTED)] for one in there)
+
+
+@pytest.mark.parametrize("code", [*COUNTRY, *SENDER_IN_COUNTRY])
+def test_a_refusal_of_a_text_from_before_a_resume_pauses_nothing(shop: Shop, code: int) -> None:
+    """An operator let the country go on while it was on its way: it tells nothing of now."""
+    shop.now = shop.now.replace(hour=17)
+    shop.enroll(next_step="check-in", phones=[AMERICAN[0]], customer=IN_NEW_YORK)
+    scope = CODES[code].scope
+    assert scope is not None
+    refused = Refused(str(code), "no", scope)
+
+    def is_there(message: Outgoing) -> bool:
+        return isinstance(message, OutgoingText) and message.to_number == AMERICAN[0]
+
+    def refuse(message: Outgoing) -> Result:
+        return refused if is_there(message) else Accepted(message.send_id)
+
+    def go_on(seconds: float) -> None:
+        if seconds == 60:
+            at = shop.now + MINUTE
+            with Session(shop.engine) as session, session.begin():
+                pause(session, PauseScope.COUNTRY, "US", by=OPERATOR, why="", now=at)
+                resume(session, PauseScope.COUNTRY, "US", now=at, zone=shop.business.zone)
+        if seconds == 90:
+            shop.enroll(next_step="check-in")
+
+    shop.texts.takes = lambda message: 120.0 if is_there(message) else 0.0
+    shop.texts.answer = refuse
+    shop.send_in_time(go_on)
+
+    with Session(shop.engine) as session:
+        assert session.scalars(select(Pause.by)).all() == [OPERATOR]
 
 
 def test_codes_of_the_account_pause_the_channel_and_fail_nobody(
@@ -203,6 +279,9 @@ def test_codes_that_pass_put_the_message_back_for_as_long(
         # Never at the same instant for all: up to half as long again.
         assert wait <= message.due_at - shop.now <= wait * 1.5
         shop.now = message.due_at
+        with Session(shop.engine) as session, session.begin():
+            # In a row they close the channel for longer each time, whatever the code.
+            session.execute(delete(ChannelPause))
 
 
 @pytest.mark.parametrize(
@@ -224,7 +303,11 @@ def test_codes_that_pass_put_the_message_back_for_as_long(
 def test_what_sendgrid_answers_decides_what_becomes_of_the_mail(
     shop: Shop, httpserver: HTTPServer, status: int, state: MessageState
 ) -> None:
-    """Definitely not sent, not now, or perhaps: never a second try of what is unclear (SG-14)."""
+    """Definitely not sent, not now, or perhaps: never a second try of what is unclear (SG-14).
+
+    A 429 that does not say for how long, where nothing went through, closes the channel for a
+    while, as a refused account does (SG-15).
+    """
     said = {"errors": [{"message": "no", "field": None, "help": None}]}
     httpserver.expect_request("/v3/mail/send").respond_with_json(said, status=status)
     one = shop.enroll(phones=[])
@@ -234,7 +317,7 @@ def test_what_sendgrid_answers_decides_what_becomes_of_the_mail(
     assert shop.states(one) == [("concern", E, state)]
     with Session(shop.engine) as session:
         paused = session.scalars(select(ChannelPause.channel)).all()
-    assert paused == ([E] if status in {401, 403, 404, 405} else [])
+    assert paused == ([E] if status in {401, 403, 404, 405, 429} else [])
     assert len(httpserver.log) == 1
 
 

@@ -206,7 +206,8 @@ async def test_every_listed_code_does_what_its_row_says(
     [
         (400, 21610, "recipient_opted_out"),
         (400, 21211, "address_invalid"),
-        (400, 30034, "country"),
+        (400, 21408, "country"),
+        (400, 30034, "sender_in_country"),
         (401, 20003, "channel"),
         (403, 99999, "channel"),
         (422, 99999, "message"),

@@ -53,7 +53,8 @@ WHY: Final[Mapping[tuple[MessageState, MessageEvent], str]] = {
     (S.SENDING, E.REFUSE): "the provider surely did not take it and never will",
     (S.SENDING, E.GIVE_BACK): (
         "surely not sent, and not because of this message: no connection, too many requests, or "
-        "the account or sender was refused, which pauses the channel"
+        "the account or sender was refused, which pauses the channel, or the country where the "
+        "sender is refused in that one only"
     ),
     (S.SENDING, E.DOUBT): (
         "a lost reply, a timeout, an error of their server or a dead worker: perhaps sent, so "

@@ -36,12 +36,14 @@ from winback.enrollment.machine import EnrollmentEvent
 from winback.enrollment.moving import move_all
 from winback.enrollment.passing import Done, pass_steps
 from winback.enrollment.timeline import StepEnd
-from winback.providers.outgoing import Accepted, Busy, Refused, Result, Unclear
+from winback.providers.outgoing import Accepted, Busy, Refused, Result, Scope, Unclear
 from winback.states import Channel, EventKind, MessageState, SuppressionReason
 from winback.vouchers.reserving import return_unsent
 
 PAUSE: Final = timedelta(hours=1)
 """How long a channel stands still after its account or sender was refused."""
+
+_IN_COUNTRY: Final[Scope] = "sender_in_country"
 
 BACK_OFF: Final = timedelta(minutes=1)
 """How long a busy provider is left alone where it does not say."""
@@ -99,8 +101,8 @@ def back_off(run: Run, busy: Busy) -> datetime:
 
 def _kind(result: Result | NotCalled) -> type[object]:
     # An account or a sender that is refused is no fault of the message: it goes back.
-    is_of_channel = isinstance(result, Refused) and result.scope == "channel"
-    return Busy if is_of_channel or isinstance(result, NotCalled) else type(result)
+    is_of_sender = isinstance(result, Refused) and result.scope in {"channel", _IN_COUNTRY}
+    return Busy if is_of_sender or isinstance(result, NotCalled) else type(result)
 
 
 def _rows(session: Session, ids: Sequence[int]) -> dict[int, Row[Any]]:
@@ -239,7 +241,7 @@ def _doubt(session: Session, run: Run, ended: Sequence[tuple[Called, Row[Any]]])
 def _give_back(
     session: Session, run: Run, ended: Sequence[tuple[Called, Row[Any]]]
 ) -> list[tuple[Channel, date, int]]:
-    """Put back what was surely not sent, and pause a channel whose account was refused.
+    """Put back what was surely not sent, and pause where the account or the sender was refused.
 
     Gives of each claim the channel, the day, and what it took of the budget of segments.
     """
@@ -251,7 +253,9 @@ def _give_back(
         until, why = _until(run, one.result, is_probe=one.claimed.channel in to_try)
         back = {"due_at": min(until, row.drop_at), "claimed_at": None}
         changes.append((row, MessageEvent.GIVE_BACK, why, back))
-        if isinstance(one.result, Refused):
+        if isinstance(one.result, Refused) and one.result.scope == _IN_COUNTRY:
+            _pause_country(session, run, one, of=row.claimed_at, why=why)
+        elif isinstance(one.result, Refused):
             channel = one.claimed.channel
             close_channel(session, channel, why=why, now=run.now, at_least=PAUSE)
     _change(session, run, changes)
@@ -269,10 +273,17 @@ def _until(run: Run, result: Result | NotCalled, *, is_probe: bool) -> tuple[dat
         return run.now, result.why
     if isinstance(result, Busy):
         return back_off(run, result), result.reason
-    assert isinstance(result, Refused)  # noqa: S101 - of scope channel, see _kind
-    why = f"{result.code} {result.reason}"
+    assert isinstance(result, Refused)  # noqa: S101 - see _kind
     # The next one to try the channel is another one: perhaps only this one meets the refusal.
-    return tomorrow_start(run.now, run.zone) if is_probe else run.now + PAUSE, why
+    # And what waits for a country looks each day whether an operator let it go on.
+    is_for_tomorrow = is_probe or result.scope == _IN_COUNTRY
+    until = tomorrow_start(run.now, run.zone) if is_for_tomorrow else run.now + PAUSE
+    return until, f"{result.code} {result.reason}"
+
+
+def _pause_country(session: Session, run: Run, one: Called, *, of: datetime, why: str) -> None:
+    """Let texts to its country wait; ``of`` is when it was claimed."""
+    close_country(session, one.claimed.point.address, why=why, now=run.now, of=of)
 
 
 def _refuse(session: Session, run: Run, ended: Sequence[tuple[Called, Row[Any]]]) -> None:
@@ -302,7 +313,7 @@ def _refuse(session: Session, run: Run, ended: Sequence[tuple[Called, Row[Any]]]
             close_contact_point(session, row.contact_point_id, now=run.now)
         elif refused.scope == "country":
             why = f"{refused.code} {refused.reason}"
-            close_country(session, one.claimed.point.address, why=why, now=run.now)
+            _pause_country(session, run, one, of=row.claimed_at, why=why)
     fall(session, run, [_fallen(one.claimed, refused, row) for one, refused, row in open_ones])
 
 

@@ -462,7 +462,7 @@ def _count(counts: SendCounts, ended: Sequence[Called]) -> None:
                 counts.unconfirmed += 1
             case NotCalled(again=True):
                 pass  # Counted when it is claimed the next time.
-            case Refused(scope="channel") | Busy() | NotCalled():
+            case Refused(scope="channel" | "sender_in_country") | Busy() | NotCalled():
                 counts.postponed += 1
             case Refused():
                 counts.failed += 1

@@ -11,13 +11,21 @@ from typing import Literal, Protocol
 
 from winback.states import Channel
 
-Scope = Literal["message", "channel", "country", "recipient_opted_out", "address_invalid"]
+Scope = Literal[
+    "message",
+    "channel",
+    "country",
+    "sender_in_country",
+    "recipient_opted_out",
+    "address_invalid",
+]
 """Whose fault a refusal is.
 
 ``message``: this message, for good. ``channel``: the account or the sender; the message goes back
 to the queue and the channel pauses. ``country``: nobody there can be reached; this message fails,
-and others to that country wait. ``recipient_opted_out``: the provider holds a no of this
-person. ``address_invalid``: nobody can be reached there.
+and others to that country wait. ``sender_in_country``: the sender may not write there; the message
+goes back to the queue, and waits like all others to that country. ``recipient_opted_out``: the
+provider holds a no of this person. ``address_invalid``: nobody can be reached there.
 """
 
 

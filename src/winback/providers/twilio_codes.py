@@ -69,7 +69,7 @@ CODES: Final[Mapping[int, TwilioCode]] = {
     30008: TwilioCode("unknown error"),
     30032: TwilioCode("toll-free number not verified", "channel", alerts=True),
     # Only texts to the US are blocked, so only they wait; also as a later status.
-    30034: TwilioCode("number not registered for US texts", "country", alerts=True),
+    30034: TwilioCode("number not registered for US texts", "sender_in_country", alerts=True),
     30036: TwilioCode("validity period over before it was sent"),
     30450: TwilioCode("held by pumping protection", None, wait_seconds=30 * 60),
     30453: TwilioCode("held by pumping protection", None, wait_seconds=4 * 3600),

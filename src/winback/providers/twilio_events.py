@@ -72,7 +72,7 @@ def read_status(body: Mapping[str, Any]) -> ProviderEvent:
         reason=row.meaning if code else "",
         suppression=row.suppression if has_failed else None,
         alarm=_alarm(code, row) if has_failed else "",
-        stops_country=has_failed and row.scope == "country",
+        stops_country=has_failed and row.scope in {"country", "sender_in_country"},
         extra=_extra(body),
     )
 
