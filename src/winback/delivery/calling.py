@@ -6,10 +6,11 @@ so the lease, our own switch and the channel are asked again right before (FACTS
 
 import asyncio
 import logging
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from math import ceil
 from typing import Any, Final
 
@@ -17,7 +18,14 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from winback.clock import Clock
-from winback.delivery.breaker import BUSY_IN_A_ROW, UNCLEAR_IN_A_ROW, stays_open
+from winback.delivery.breaker import (
+    BUSY_IN_A_ROW,
+    LONGEST_REST,
+    UNCLEAR_IN_A_ROW,
+    Throttle,
+    stays_busy,
+    stays_open,
+)
 from winback.delivery.closing import close_channel
 from winback.delivery.composing import Claimed, Words, write
 from winback.delivery.gate import Hold
@@ -72,6 +80,8 @@ class Closing:
 
     why: str
     at_least: timedelta = timedelta(0)
+    stays: Callable[[int], timedelta] = stays_open
+    """For how long, by how many times in a row."""
 
 
 Wait = Callable[[float], Awaitable[None]]
@@ -92,8 +102,13 @@ class Desk:
     """Channels that this run has found closed."""
     to_close: dict[Channel, Closing] = field(default_factory=dict)
     """Of these, those that the other workers do not know of yet."""
-    called: set[int] = field(default_factory=set)
-    """Messages on which a call was begun: only of these nobody may know what became of them."""
+    is_patient: bool = False
+    """Whether it waits for a busy provider; where time stands still nobody waits."""
+    called: dict[int, int] = field(default_factory=dict)
+    """Messages on which a call was begun: only of these nobody may know what became of them.
+
+    With the round of their channel's throttle in which they were.
+    """
     in_line: Counter[Channel] = field(default_factory=Counter)
     """How many wait for their turn at the channel's pace."""
     wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -109,6 +124,12 @@ class Desk:
     """Channels that were closed: one message goes first."""
     refusals: Refusals = field(default_factory=Refusals)
     """Refusals of single messages, which may be in a row."""
+    throttles: dict[Channel, Throttle] = field(default_factory=lambda: defaultdict(Throttle))
+    """How gently each channel is called."""
+    _proven: set[Channel] = field(default_factory=set)
+    """Channels through which something went in this run."""
+    _silent: dict[Channel, Busy] = field(default_factory=dict)
+    """Channels that were busy and did not say for how long."""
     _busy: Counter[Channel] = field(default_factory=Counter)
     _unclear: Counter[Channel] = field(default_factory=Counter)
     _pauses: Pauses = field(default_factory=Pauses)
@@ -189,7 +210,7 @@ class Desk:
             return Called(claimed, NotCalled(_told(claimed, "not called", broken), again=is_away))
         if stopped is not None:
             return Called(claimed, stopped)
-        self.called.add(claimed.message_id)
+        self.called[claimed.message_id] = self.throttles[claimed.channel].round
         try:
             outgoing = _shortened(words.outgoing, waited) if waited else words.outgoing
             result: Result = await self.senders[claimed.channel].send(outgoing)
@@ -198,25 +219,111 @@ class Desk:
             result = Unclear(_told(claimed, "the sender failed", broken))
         return Called(claimed, result, words.segments, words.cost)
 
-    def watch(self, called: Called) -> None:
-        """Let a channel rest when its account is refused, or it is busy or silent in a row."""
+    def watch(self, called: Called, *, flying: int) -> datetime | None:
+        """Let a channel rest when its account is refused, or it is busy or silent in a row.
+
+        Gives when the run tries again what its provider was too busy for, if it waits for that.
+        ``flying`` is how many calls of the channel were on their way.
+        """
         channel, result = called.claimed.channel, called.result
-        self.called.discard(called.claimed.message_id)
+        of_round = self.called.pop(called.claimed.message_id, None)
+        if isinstance(result, Busy):
+            # What only met a closed channel tells nothing new.
+            return None if of_round is None else self._meet_busy(channel, result, of_round, flying)
         if isinstance(result, NotCalled):
-            return
+            return None
+        self._busy[channel] = 0
         if isinstance(result, Refused) and result.scope == "channel":
             self.resting[channel] = Hold(self.run.now + PAUSE, f"{result.code} {result.reason}")
         if isinstance(result, Accepted):
             self.to_try.discard(channel)
             self.refusals.count[channel] = 0
+            self._proven.add(channel)
+            self.throttles[channel].accepts()
         if isinstance(result, Refused) and result.scope == "message":
             self.refusals.note(channel, result)
         self._unclear[channel] = self._unclear[channel] + 1 if isinstance(result, Unclear) else 0
         if isinstance(result, Unclear):
             self._doubt(channel, result)
-        self._busy[channel] = self._busy[channel] + 1 if isinstance(result, Busy) else 0
-        if isinstance(result, Busy) and self._busy[channel] >= BUSY_IN_A_ROW:
-            self.resting[channel] = Hold(back_off(self.run, result), f"busy: {result.reason}")
+        return None
+
+    def _meet_busy(
+        self, channel: Channel, busy: Busy, of_round: int, flying: int
+    ) -> datetime | None:
+        """Call a busy provider more gently, and leave it alone for as long as it asks."""
+        self._unclear[channel] = 0
+        self._busy[channel] += 1
+        throttle, asked = self.throttles[channel], busy.retry_after_seconds
+        if asked is None:
+            throttle.lowers(of_round, flying=flying)
+            self._silent[channel] = busy
+        elif timedelta(seconds=asked) <= LONGEST_REST and self.is_patient:
+            return self._wait_for_busy(channel, busy, of_round, flying)
+        enough = 1 if channel in self.to_try else BUSY_IN_A_ROW
+        if self._busy[channel] >= enough and channel not in self.resting:
+            self._rest_busy(channel, busy)
+        return None
+
+    def _wait_for_busy(
+        self, channel: Channel, busy: Busy, of_round: int, flying: int
+    ) -> datetime | None:
+        throttle, now = self.throttles[channel], self.clock.now()
+        asked = timedelta(seconds=busy.retry_after_seconds or 0)
+        if not throttle.lowers(of_round, flying=flying):
+            return None if channel in self.resting else throttle.rest_at_least(now + asked)
+        until = throttle.rest(now, asked, chance=self.run.rng.random())
+        if until is None and channel not in self.resting:
+            self._rest_busy(channel, busy)
+        return until
+
+    def _rest_busy(self, channel: Channel, busy: Busy) -> None:
+        """Close a channel whose provider is busy for longer than a run waits."""
+        stays = partial(stays_busy, chance=self.run.rng.random())
+        asked = busy.retry_after_seconds
+        at_least = timedelta(0) if asked is None else back_off(self.run, busy) - self.run.now
+        self._rest(channel, Closing(f"busy: {busy.reason}", at_least, stays))
+
+    def close_silent(self) -> None:
+        """Close, at the end of a pass, what was busy without a word and took nothing at all.
+
+        A few messages make no ten in a row, and would else ask each minute (FACTS.md SG-15).
+        """
+        for channel, busy in self._silent.items():
+            if channel not in self._proven and channel not in self.resting:
+                self._rest_busy(channel, busy)
+        self._silent.clear()
+
+    def rests(self, channel: Channel) -> bool:
+        """Say whether nobody is called by a channel now, since its provider is busy."""
+        return channel in self.throttles and self.throttles[channel].rests(self.clock.now())
+
+    async def wait_for_rest(self, channel: Channel) -> None:
+        """Wait until a busy provider may be called again; where time stands still, never."""
+        until = self.throttles[channel].rests_until
+        if until is not None and not await self.pass_time(until):
+            self.throttles[channel] = Throttle(round=self.throttles[channel].round)
+            self.resting.setdefault(channel, Hold(until, "busy"))
+        self.wake.set()
+
+    async def pass_time(self, until: datetime) -> bool:
+        """Wait until an instant; False where the clock stands still, and never comes to it."""
+        while (left := (until - self.clock.now()).total_seconds()) > 0:
+            before = self.clock.now()
+            await self.wait(_A_BIT)
+            if self.clock.now() <= before:
+                self.is_patient = False
+                return False
+            await self.wait(left)
+        return True
+
+    def standing(self) -> dict[Channel, Hold]:
+        """Give what holds channels now; one whose hold is over is tried by one message first."""
+        over = [channel for channel, hold in self.resting.items() if hold.until <= self.run.now]
+        for channel in over:
+            if channel not in self.to_close:
+                del self.resting[channel]
+                self.to_try.add(channel)
+        return self.resting
 
     def _doubt(self, channel: Channel, unclear: Unclear) -> None:
         """Let a channel rest when its provider is silent again and again.
@@ -230,7 +337,7 @@ class Desk:
         self._rest(channel, Closing(why))
 
     def _rest(self, channel: Channel, closing: Closing) -> None:
-        until = self.run.now + max(stays_open(1), closing.at_least)
+        until = self.run.now + max(closing.stays(1), closing.at_least)
         self.resting[channel] = Hold(until, closing.why)
         self.to_close[channel] = closing
 
@@ -244,6 +351,7 @@ class Desk:
                     why=closing.why,
                     now=self.run.now,
                     at_least=closing.at_least,
+                    stays=closing.stays,
                 )
             self.resting[channel] = Hold(until, closing.why)
             del self.to_close[channel]
@@ -262,7 +370,9 @@ class Desk:
         now = self.clock.now()
         if not self.holds(now):
             return NotCalled("the worker stood still too long to call")
-        hold = self.resting.get(claimed.channel)
+        if self.rests(claimed.channel):
+            return NotCalled("its provider is busy", again=True)
+        hold = self.standing().get(claimed.channel)
         if hold is not None:
             # Found closed by another call since this one was claimed.
             return Busy((hold.until - self.run.now).total_seconds(), hold.why)

@@ -7,6 +7,7 @@ not over nobody claims; after that one message goes first, and what is accepted 
 """
 
 import logging
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -46,12 +47,13 @@ def close_channel(
     why: str,
     now: datetime,
     at_least: timedelta = timedelta(0),
+    stays: Callable[[int], timedelta] = stays_open,
 ) -> datetime:
-    """Close a channel; gives until when. Each time in a row it stays closed for longer.
+    """Close a channel; gives until when. Each time in a row it ``stays`` closed for longer.
 
     Results of calls that were in flight together count as one time.
     """
-    until = now + max(stays_open(1), at_least)
+    until = now + max(stays(1), at_least)
     connection = session.connection()
     values = {"channel": channel, "why": why, "paused_at": now, "try_again_at": until, "strikes": 1}
     if connection.execute(_CLOSE, values).scalar_one_or_none() is not None:
@@ -63,7 +65,7 @@ def close_channel(
     if open_until > now:
         # Closed a moment ago, by a call that was in flight together with this one.
         return open_until
-    until = now + max(stays_open(strikes + 1), at_least)
+    until = now + max(stays(strikes + 1), at_least)
     again = {
         "b_channel": channel,
         "b_why": why,

@@ -66,6 +66,8 @@ class Called:
     result: Result | NotCalled
     segments: int | None = None
     cost: Decimal = Decimal(0)
+    again_at: datetime | None = None
+    """When the same run tries once more what a provider was too busy for."""
 
 
 def record_results(session: Session, run: Run, called: Sequence[Called]) -> None:
@@ -94,9 +96,13 @@ def record_results(session: Session, run: Run, called: Sequence[Called]) -> None
 
 
 def back_off(run: Run, busy: Busy) -> datetime:
-    """Give when to try again: when the provider says, never at the same instant for all."""
-    asked = timedelta(seconds=busy.retry_after_seconds or 0)
-    return run.now + max(asked, BACK_OFF) * (1 + run.rng.random() / 2)
+    """Give when to try again: when the provider says, never at the same instant for all.
+
+    FACTS.md SG-15.
+    """
+    asked = busy.retry_after_seconds
+    wait = BACK_OFF if asked is None else timedelta(seconds=asked)
+    return run.now + wait * (1 + run.rng.random() / 2)
 
 
 def _kind(result: Result | NotCalled) -> type[object]:
@@ -251,6 +257,7 @@ def _give_back(
     to_try = channels_to_try(session, run.now) if any_refused else set()
     for one, row in open_ones:
         until, why = _until(run, one.result, is_probe=one.claimed.channel in to_try)
+        until = one.again_at or until
         back = {"due_at": min(until, row.drop_at), "claimed_at": None}
         changes.append((row, MessageEvent.GIVE_BACK, why, back))
         if isinstance(one.result, Refused) and one.result.scope == _IN_COUNTRY:

@@ -8,11 +8,11 @@ rows in doubt. A worker whose lease others have ended claims nothing and calls n
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from random import Random
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
@@ -98,7 +98,7 @@ async def send_due(
         queued = queue_due(run, enrollments)
         counts.cases, counts.skipped = queued.cases, queued.skipped
         counts.postponed = queued.postponed
-        desk = Desk(run, senders, lease, clock, wait)
+        desk = Desk(run, senders, lease, clock, wait, is_patient=is_present)
         with Session(run.reads) as session:
             desk.to_try = channels_to_try(session, run.now)
         in_flight = business.settings.policies.in_flight
@@ -116,6 +116,7 @@ async def _send_queued(outbox: "_Outbox") -> None:
         # Each pass asks anew who is busy; a channel that was closed is noted in the database.
         outbox.desk.resting.clear()
         await outbox.send_all()
+        await outbox.wait_for_busy()
 
 
 @dataclass(slots=True)
@@ -154,6 +155,10 @@ class _Outbox:
     """The loop's time at which the oldest result is written down at the latest."""
     seen: set[int] = field(default_factory=set)
     """What this run has looked at, and does not take up again by itself."""
+    put_back: set[int] = field(default_factory=set)
+    """What a provider was too busy for; the first look after its wait takes it up again."""
+    back_at: datetime | None = None
+    """When the wait of all of it is over."""
     looked_to: datetime | None = None
     """Up to which instant it looked for what is due."""
     look_at: float = 0.0
@@ -173,6 +178,8 @@ class _Outbox:
             stream.ids = deque(id_ for id_ in ids if id_ not in known)
         before = len(self.seen)
         self.seen.update(*(stream.ids for stream in self.streams.values()))
+        self.counts.postponed -= len(self.put_back & self.seen)
+        self.put_back -= self.seen
         self.looked_to = run.now
         self.look_at = asyncio.get_running_loop().time() + _LOOKS_AFTER
         return len(self.seen) > before
@@ -197,10 +204,17 @@ class _Outbox:
         self.looked_to = run.now
         self.look_at = ended + max(_LOOKS_AFTER, (ended - began) / _LOOKS_TAKE)
 
+    async def wait_for_busy(self) -> None:
+        """Wait until what a provider was too busy for may be tried once more."""
+        back_at, self.back_at = self.back_at, None
+        if back_at is not None and self.desk.is_patient and not self.desk.lease.is_lost:
+            await self.desk.pass_time(back_at)
+            self._go_on(timedelta(0))
+
     async def send_all(self) -> None:
         """Send what was taken up, each channel in its own order and at its own pace."""
         try:
-            while self._is_busy():
+            while self._is_busy() or self._closes_silent():
                 self.desk.wake.clear()
                 if self.broken is not None:
                     self.broken.result()
@@ -219,7 +233,12 @@ class _Outbox:
     def _get_in_line(self, stream: _Stream) -> None:
         """Look before a claim how far the pace is taken; where that is far, come back later."""
         channel = stream.channel
-        if self.desk.pace(channel) is None or stream.in_line or not stream.ids:
+        if stream.in_line or not stream.ids:
+            return
+        if self.desk.rests(channel):
+            self._stand(stream, self.desk.wait_for_rest(channel))
+            return
+        if self.desk.pace(channel) is None:
             return
         if self._room(stream):
             try:
@@ -228,8 +247,15 @@ class _Outbox:
                 self._be_patient(away)
                 return
         if not self._room(stream) and not self.desk.in_line[channel]:
-            stream.in_line = asyncio.create_task(self.desk.wait_for_line(channel))
-            stream.in_line.add_done_callback(lambda _: stream.leave_line())
+            self._stand(stream, self.desk.wait_for_line(channel))
+
+    def _stand(self, stream: _Stream, waiting: Coroutine[Any, Any, None]) -> None:
+        stream.in_line = asyncio.create_task(waiting)
+        stream.in_line.add_done_callback(lambda _: stream.leave_line())
+
+    def _closes_silent(self) -> bool:
+        self.desk.close_silent()
+        return bool(self.desk.to_close)
 
     def _is_busy(self) -> bool:
         has_results = self.calls or self.ended or self.desk.to_close
@@ -253,13 +279,14 @@ class _Outbox:
 
         Channels share alike, so that a slow one neither stops the other nor is stopped by it.
         """
-        if self._is_away():
+        if self._is_away() or self.desk.rests(stream.channel):
             return 0
         busy = sum(bool(one.ids) for one in self.streams.values())
         if stream.channel in self.desk.to_try:
             # It was closed: one message tries it, the others follow when that went through.
             return 0 if stream.flying else min(PROBES, len(stream.ids))
         share = max(1, self.in_flight // max(1, busy))
+        share = self.desk.throttles[stream.channel].share(share)
         pace, size = self.desk.pace(stream.channel), max(1, share // 2)
         if pace is not None:
             if self.desk.in_line[stream.channel]:
@@ -311,11 +338,12 @@ class _Outbox:
         engine, worker_id = desk.run.writes, desk.lease.worker_id
         if not desk.holds(desk.clock.now()):
             raise LeaseLost(worker_id)
+        resting = desk.standing()
 
         def transact() -> Claims:
             with Session(engine) as session, committing(session.begin(), "send.claim"):
                 with working_at_rows():
-                    done = claim(session, desk.run, ids, resting=desk.resting, worker_id=worker_id)
+                    done = claim(session, desk.run, ids, resting=resting, worker_id=worker_id)
                 # Before the commit: where nobody knows whether it went through, they are given
                 # back. What waits is called from its end.
                 self.waiting = [*reversed(done.claimed), *waiting]
@@ -337,10 +365,10 @@ class _Outbox:
         self.counts.postponed += done.postponed
         self.counts.skipped += done.skipped
 
-    def _go_on(self) -> None:
+    def _go_on(self, after: timedelta = _GOES_ON_AFTER) -> None:
         """Let a run in the present stay in it."""
         at = self.desk.clock.now()
-        if self.is_present and at - self.desk.run.now > _GOES_ON_AFTER:
+        if self.is_present and at - self.desk.run.now > after:
             self.desk.run = replace(self.desk.run, now=at)
 
     def _on_end(self, task: asyncio.Task[Called]) -> None:
@@ -354,8 +382,10 @@ class _Outbox:
         # First of all: whatever happens next, what is known of a call is written down.
         self.ended.append(called)
         stream = self.streams[called.claimed.channel]
+        again_at = self.desk.watch(called, flying=stream.flying)
         stream.flying -= 1
-        self.desk.watch(called)
+        if again_at is not None:
+            self.ended[-1] = replace(called, again_at=again_at)
         if self.record_at is None:
             loop = asyncio.get_running_loop()
             self.record_at = loop.time() + _RECORD_AFTER
@@ -390,6 +420,9 @@ class _Outbox:
         ended, self.ended, self.record_at = self.ended, [], None
         if not ended:
             return
+        if any(isinstance(one.result, Busy) for one in ended):
+            # What the provider asked for counts from now, not from when we last looked.
+            self._go_on(timedelta(0))
         try:
             with (
                 Session(self.desk.run.writes) as session,
@@ -401,8 +434,13 @@ class _Outbox:
             raise
         _count(self.counts, ended)
         for one in reversed(ended):
+            message_id = one.claimed.message_id
             if isinstance(one.result, NotCalled) and one.result.again:
-                self.streams[one.claimed.channel].ids.appendleft(one.claimed.message_id)
+                self.streams[one.claimed.channel].ids.appendleft(message_id)
+            if one.again_at is not None:
+                self.seen.discard(message_id)
+                self.put_back.add(message_id)
+                self.back_at = max(self.back_at or one.again_at, one.again_at)
 
     def _is_away(self) -> bool:
         """Say whether nothing is claimed for the database's sake: results come first."""
