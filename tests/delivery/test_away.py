@@ -1,5 +1,6 @@
 """The database is away while calls are on their way: nothing is lost, and nothing hangs."""
 
+import asyncio
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -10,6 +11,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from tests.delivery.shop import Shop, make_business
+from tests.delivery.virtual import LoopClock, VirtualLoop, run_virtually
 from winback.database.engine import make_engine
 from winback.database.tables import ChannelPause, Message
 from winback.delivery.patience import AGAIN_AFTER, Patience
@@ -140,6 +142,53 @@ def test_a_row_that_another_holds_does_not_stop_the_loop(database_url: str) -> N
     assert ended == ["LockNotAvailable"]
     assert states(shop) == {S.ACCEPTED: 1}
     engine.dispose()
+
+
+def test_results_do_not_wait_for_a_slow_call(shop: Shop) -> None:
+    """Once the database is back they are written, whoever has not answered yet: a crash may come.
+
+    And nobody turns round and round meanwhile: then no time would pass here.
+    """
+    shop.limit(in_flight=8)
+    for _ in range(6):
+        shop.enroll(phones=[])
+    outage = Outage(shop)
+    outage.begins_with(Accepted("id"))
+    takes = iter([20.0])
+    shop.mail.takes = lambda _: next(takes, 0.2)
+    seen: dict[float, dict[MessageState, int]] = {}
+
+    def look(at: float) -> None:
+        if at == 3.0:
+            outage.is_on = False
+        if at == 6.0:
+            seen[at] = states(shop)
+
+    shop.send_in_time(look)
+
+    assert seen == {6.0: {S.ACCEPTED: 5, S.SENDING: 1}}
+    assert states(shop) == {S.ACCEPTED: 6}
+
+
+def test_who_is_ended_in_a_long_outage_still_tries_for_a_while(shop: Shop) -> None:
+    """What is known of calls is worth half a minute, however long it has waited already."""
+    for _ in range(3):
+        shop.enroll(phones=[])
+    outage = Outage(shop)
+    outage.begins_with(Accepted("id"))
+    loop = VirtualLoop()
+
+    async def ended() -> None:
+        sending = asyncio.ensure_future(shop.sending(LoopClock(shop.now, loop)))
+        await asyncio.sleep(60.0)
+        sending.cancel()
+        await asyncio.sleep(10.0)
+        outage.is_on = False
+        await asyncio.gather(sending, return_exceptions=True)
+
+    run_virtually(loop, ended())
+
+    assert states(shop) == {S.ACCEPTED: 3}
 
 
 def test_a_database_that_stays_away_ends_the_run(shop: Shop) -> None:

@@ -267,7 +267,7 @@ class _Outbox:
         at = [loop.time() + _LOOKS_AFTER]
         if self.record_at is not None:
             at.append(self.record_at)
-        if self.away.is_tried:
+        if self.away.waits(loop.time()):
             # Nothing is written before, whatever is due.
             at = [self.away.again_at]
         timer = loop.call_at(min(at), self.desk.wake.set)
@@ -341,6 +341,7 @@ class _Outbox:
         resting = desk.standing()
 
         def transact() -> Claims:
+            self.waiting = waiting
             with Session(engine) as session, committing(session.begin(), "send.claim"):
                 with working_at_rows():
                     done = claim(session, desk.run, ids, resting=resting, worker_id=worker_id)
@@ -395,6 +396,8 @@ class _Outbox:
 
     def _must_record(self) -> bool:
         if not self.calls or self.desk.to_close or len(self.ended) >= _RECORD_AT:
+            return True
+        if self.ended and self.away.is_tried:
             return True
         if self.desk.refusals.are_urgent():
             return True
@@ -465,7 +468,7 @@ class _Outbox:
     async def _give_up(self) -> None:
         """Stop in the middle: what was being called is in doubt, what was not goes back."""
         await self._end_calls()
-        self.away.longest = AT_THE_END
+        self.away = Patience(longest=AT_THE_END)
         while self.ended or self.desk.to_close:
             self._write_down()
             if self.away.is_tried:
