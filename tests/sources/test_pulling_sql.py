@@ -10,7 +10,7 @@ import pytest
 from tests.sources.shops import Shop
 from winback.database.tables import ContactPoint, Customer, Purchase
 from winback.errors import SourceError
-from winback.sources.pulling import PullCounts
+from winback.sources.pulling import PullCounts, Reading
 
 CUSTOMERS = (
     "select id as external_id, email, newsletter as email_consent from customer "
@@ -199,3 +199,23 @@ def test_a_shop_on_postgresql_is_read_too(shop: Shop, postgres_url: str) -> None
 
     assert shop.pull() == PullCounts(read=3, added=3)
     assert {str(one.purchased_on) for one in shop.all(Purchase)} == {"2025-08-02"}
+
+
+def test_a_query_is_asked_again_where_another_pull_took_its_answer(
+    shop: Shop, database: Path
+) -> None:
+    """What it gave stands on what is no longer so; an order that came since is taken too."""
+    _configure(shop, database)
+    others: list[PullCounts] = []
+
+    def told(reading: Reading) -> None:
+        if reading.part == "purchases" and not others:
+            others.append(PullCounts())
+            others.append(shop.pull(now=shop.now + timedelta(minutes=1)))
+            _run(database, "insert into orders values (2, 7, '2026-03-01', 5, '2026-03-01')")
+
+    ours = shop.pull(progress=told)
+
+    assert others[-1] == PullCounts(read=2, added=1, changed=0, rejected=0)
+    assert ours == PullCounts(read=2, added=2, changed=0, rejected=0)
+    assert sorted(one.external_id for one in shop.all(Purchase)) == ["1", "2"]

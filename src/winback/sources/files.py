@@ -2,7 +2,7 @@
 
 import glob
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -27,7 +27,7 @@ class FilesSource:
         self._how = how
         self._home = home
 
-    def slices(self, part: Part, marks: Mapping[str, Mark]) -> Iterator[Slice]:
+    def slices(self, part: Part, marks: Mapping[str, Mark]) -> Generator[Slice, None, None]:
         """Give each file that is new or changed, and of a grown one what was added."""
         configured = self._how.customers if part == "customers" else self._how.purchases
         if configured is None:

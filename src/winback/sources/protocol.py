@@ -4,7 +4,7 @@ A connector to one more shop is one module with a class that has ``slices``, and
 ``winback.sources.pulling``.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal, Protocol
@@ -88,5 +88,8 @@ class Slice(Protocol):
 class Source(Protocol):
     """One place where customers and purchases come from."""
 
-    def slices(self, part: Part, marks: Mapping[str, Mark]) -> Iterator[Slice]:
-        """Give what is new or changed in a part since the marks; raises SourceError."""
+    def slices(self, part: Part, marks: Mapping[str, Mark]) -> Generator[Slice, None, None]:
+        """Give what is new or changed in a part since the marks; raises SourceError.
+
+        Closed before its end where another pull takes from the source meanwhile.
+        """

@@ -5,8 +5,8 @@ there: however slow a source is, on SQLite nobody who writes waits for it.
 """
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -14,28 +14,27 @@ from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, Engine, bindparam, insert, select
+from sqlalchemy import Connection, Engine
 from sqlalchemy.orm import Session
 
-from winback.database.bulk import on_conflict
-from winback.database.tables import SourceWatermark, table_of
+from winback.database.retrying import retried
 from winback.errors import ConfigError, SourceError
 from winback.failpoints import committing
 from winback.settings import Settings
 from winback.sources.config import Files, SourceConfig
 from winback.sources.customer_rows import CustomerForm
 from winback.sources.files import FilesSource
+from winback.sources.marks import Marks, keep_mark, marks_of
 from winback.sources.protocol import Mark, Part, Progress, Reading, Slice, Source
 from winback.sources.purchase_rows import PurchaseForm
 from winback.sources.sql import SqlSource
 from winback.sources.staging import (
-    PulledMeanwhile,
     one_pull_at_a_time,
     pulling_connection,
     without_writing,
 )
 from winback.sources.taking_customers import TakingCustomers
-from winback.sources.taking_purchases import Taking
+from winback.sources.taking_purchases import Taken, Taking
 from winback.sources.waiting import WAITING_NAMES, Waiting, any_waiting
 from winback.states import Mode
 
@@ -44,22 +43,8 @@ __all__ = ["Progress", "PullCounts", "Reading", "pull_each", "pull_sources"]
 logger = logging.getLogger(__name__)
 
 _PARTS: Final[tuple[Part, ...]] = ("customers", "purchases")
-_KEEP_MARK: Final = on_conflict(
-    insert(table_of(SourceWatermark)),
-    "source",
-    "part",
-    "path",
-    replaces=("size", "line", "fingerprint", "pulled_at"),
-)
-_Marks = Mapping[tuple[Part, str], Mark]
-_MARKS: Final = select(
-    SourceWatermark.part,
-    SourceWatermark.path,
-    SourceWatermark.size,
-    SourceWatermark.line,
-    SourceWatermark.fingerprint,
-    SourceWatermark.pulled_at,
-).where(SourceWatermark.source == bindparam("source"))
+_TRIES: Final = 3
+"""How often a pull looks for what is left of a part before it gives way to another pull."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +123,10 @@ def pull_each(
     return pulled
 
 
+class _PulledMeanwhile(Exception):
+    """Another pull took from this source since this one began to read: nothing is written."""
+
+
 class _Pull:
     """One source being pulled."""
 
@@ -161,7 +150,7 @@ class _Pull:
         self._zone = settings.business.zone
         zone = source.how.time_zone
         self._source_zone = ZoneInfo(zone) if zone else self._zone
-        self._marks: _Marks = {}
+        self._marks: Marks = {}
         self._rows: Source = _source_of(source, settings, home, self._source_zone)
 
     def all_parts(self, refused: list[SourceError]) -> PullCounts:
@@ -181,28 +170,53 @@ class _Pull:
         return counts
 
     def _part(self, part: Part, refused: list[SourceError]) -> PullCounts:
-        """Pull one part, each slice in a transaction: rows, sums and watermark together."""
-        counts = PullCounts()
-        with pulling_connection(self._engine) as connection:
-            with without_writing(connection):
-                self._marks = _marks(connection, self._source.name)
-                has_waiting = part == "purchases" and any_waiting(connection, self._source.name)
-            if has_waiting:
-                counts += self._waiting(connection)
-            marks = {path: mark for (its, path), mark in self._marks.items() if its == part}
-            pieces = self._rows.slices(part, marks)
+        """Pull one part; where another pull took from the source meanwhile, what that one left.
+
+        It may have died, or read for an hour: nothing is taken for done that has no mark.
+        """
+        counts, told = PullCounts(), list[SourceError]()
+        for _ in range(_TRIES):
+            # What is refused is read and refused again, and told once.
+            told = []
+            try:
+                with pulling_connection(self._engine) as connection:
+                    for taken in self._slices(connection, part, told):
+                        counts += taken
+                break
+            except _PulledMeanwhile:
+                logger.info("%s: another pull has taken from it; looking again", self._source.name)
+        else:
+            told.append(
+                SourceError(
+                    f"{self._source.name}: another pull takes from it at the same time, and its "
+                    f"{part} may not all be there; wait until that one has ended, then pull again"
+                )
+            )
+        refused += told
+        return counts
+
+    def _slices(
+        self, connection: Connection, part: Part, refused: list[SourceError]
+    ) -> Iterator[PullCounts]:
+        """Take each slice since the marks, in a transaction: rows, sums and watermark together."""
+        with without_writing(connection):
+            self._marks = marks_of(connection, self._source.name)
+            has_waiting = part == "purchases" and any_waiting(connection, self._source.name)
+        if has_waiting:
+            yield self._waiting(connection)
+        marks = {path: mark for (its, path), mark in self._marks.items() if its == part}
+        with closing(self._rows.slices(part, marks)) as pieces:
             while True:
                 # A refused file leaves nothing behind; the files beside it are taken.
                 try:
                     piece = next(pieces, None)
                     if piece is None:
-                        break
-                    counts += self._take(connection, part, piece)
+                        return
+                    yield self._take(connection, part, piece)
                 except SourceError as error:
                     refused.append(error)
                     if _is_over(pieces):
-                        break
-        return counts
+                        return
 
     def _take(self, connection: Connection, part: Part, piece: Slice) -> PullCounts:
         names = piece.names()
@@ -214,7 +228,6 @@ class _Pull:
 
         taking: TakingCustomers | Taking
         with Session(bind=connection, join_transaction_mode="rollback_only") as session:
-            writing = partial(self._writing, connection, session, part, piece)
             if part == "customers":
                 taking = TakingCustomers(
                     connection,
@@ -223,7 +236,6 @@ class _Pull:
                     self._settings.business.currency,
                     self._now,
                     step,
-                    writing,
                 )
             else:
                 taking = Taking(
@@ -233,46 +245,49 @@ class _Pull:
                     self._now,
                     self._source.how.customers is None,
                     step,
-                    writing,
                 )
-            return self._taken(taking, piece)
+            return self._taken(taking, part, piece)
 
-    def _taken(self, taking: TakingCustomers | Taking, piece: Slice) -> PullCounts:
-        try:
-            taken = taking.take(piece)
-        except PulledMeanwhile:
-            name = self._source.name
-            logger.info("%s: another pull has taken from it; %s is left to it", name, piece.path)
-            return PullCounts()
+    def _taken(self, taking: TakingCustomers | Taking, part: Part, piece: Slice) -> PullCounts:
+        """Read a slice, then write it; again where PostgreSQL ended that for another's sake."""
+        with taking.staged(piece) as write:
+            # Known before the lock is taken: a file may be read once more for it.
+            mark = None if isinstance(piece, Waiting) else piece.mark(self._now)
+            writing = partial(self._written, taking, write, part=part, path=piece.path, mark=mark)
+            taken = retried(writing)
         return PullCounts(taken.read, taken.added, taken.changed, taken.rejected)
 
-    @contextmanager
-    def _writing(
-        self, connection: Connection, session: Session, part: Part, piece: Slice
-    ) -> Iterator[None]:
-        """Begin to write what was read of a slice, and commit it with its watermark.
+    def _written(
+        self,
+        taking: TakingCustomers | Taking,
+        write: Callable[[], Taken],
+        *,
+        part: Part,
+        path: str,
+        mark: Mark | None,
+    ) -> Taken:
+        """Write what was read of a slice, and commit it with its watermark.
 
-        Raises PulledMeanwhile where another pull has taken from the source since: what was read
+        Raises _PulledMeanwhile where another pull has taken from the source since: what was read
         then stands on what is no longer so.
         """
-        source = self._source.name
-        # Known before the lock is taken: a file may be read once more for it.
-        mark = piece.mark(self._now)
+        connection, session, source = taking.connection, taking.session, self._source.name
         with committing(connection.begin(), "pull.part"):
             one_pull_at_a_time(connection)
-            if _marks(connection, source) != self._marks:
-                raise PulledMeanwhile
+            if marks_of(connection, source) != self._marks:
+                raise _PulledMeanwhile
             try:
-                yield
+                taken = write()
                 session.commit()
             except BaseException:
                 # What it knows of the rows goes with the transaction, which may begin again.
                 session.rollback()
                 raise
-            if not isinstance(piece, Waiting):
-                _keep_mark(connection, source, part, path=piece.path, mark=mark)
-            marks = _marks(connection, source)
+            if mark is not None:
+                keep_mark(connection, source, part, path=path, mark=mark)
+            marks = marks_of(connection, source)
         self._marks = marks
+        return taken
 
     def _waiting(self, connection: Connection) -> PullCounts:
         """Take purchases whose customer came since; they were counted as read before."""
@@ -287,7 +302,6 @@ class _Pull:
         )
         piece = Waiting(connection, self._source.name)
         with Session(bind=connection, join_transaction_mode="rollback_only") as session:
-            writing = partial(self._writing, connection, session, "purchases", piece)
             taking = Taking(
                 connection,
                 session,
@@ -295,9 +309,8 @@ class _Pull:
                 self._now,
                 False,  # noqa: FBT003 - as a field
                 lambda _rows: None,
-                writing,
             )
-            return replace(self._taken(taking, piece), read=0)
+            return replace(self._taken(taking, "purchases", piece), read=0)
 
     def _customer_form(self, names: Sequence[str]) -> CustomerForm:
         customers = self._source.how.customers
@@ -334,27 +347,6 @@ def _source_of(source: SourceConfig, settings: Settings, home: Path, zone: ZoneI
     return SqlSource(source.name, source.how, zone)
 
 
-def _is_over(pieces: Iterator[Slice]) -> bool:
+def _is_over(pieces: Generator[Slice, None, None]) -> bool:
     """Say whether a generator ended by its own error, and gives nothing more."""
     return getattr(pieces, "gi_frame", None) is None
-
-
-def _marks(connection: Connection, source: str) -> _Marks:
-    rows = connection.execute(_MARKS, {"source": source})
-    return {
-        (row.part, row.path): Mark(row.size, row.line, row.fingerprint, row.pulled_at)
-        for row in rows
-    }
-
-
-def _keep_mark(connection: Connection, source: str, part: Part, *, path: str, mark: Mark) -> None:
-    kept = {
-        "source": source,
-        "part": part,
-        "path": path,
-        "size": mark.size,
-        "line": mark.line,
-        "fingerprint": mark.fingerprint,
-        "pulled_at": mark.pulled_at,
-    }
-    connection.execute(_KEEP_MARK, kept)

@@ -1,7 +1,7 @@
 """Sources that are databases: two queries, read only, streamed (FACTS.md SEC-21)."""
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -30,7 +30,7 @@ class SqlSource:
         self._how = how
         self._zone = zone
 
-    def slices(self, part: Part, marks: Mapping[str, Mark]) -> Iterator[Slice]:
+    def slices(self, part: Part, marks: Mapping[str, Mark]) -> Generator[Slice, None, None]:
         """Give the answer to the part's query, while the connection is open."""
         configured = self._how.customers if part == "customers" else self._how.purchases
         if configured is None:

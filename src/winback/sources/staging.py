@@ -90,10 +90,6 @@ def _stage_in_utc(connection: Connection) -> None:
         connection.execute(text("SET LOCAL TIME ZONE 'UTC'"))
 
 
-class PulledMeanwhile(Exception):
-    """Another pull took from this source since this one began to read: nothing is written."""
-
-
 @contextmanager
 def staged_apart(connection: Connection, *tables: Table) -> Iterator[None]:
     """Have temporary tables that outlive a transaction: filled in one, used in the next."""
@@ -101,7 +97,7 @@ def staged_apart(connection: Connection, *tables: Table) -> Iterator[None]:
         _create(connection, tables)
     try:
         yield
-    except (SourceError, PulledMeanwhile):
+    except SourceError:
         # After any other error the connection is not used again, and they are gone with it.
         with without_writing(connection):
             _drop(connection, tables)

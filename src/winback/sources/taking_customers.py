@@ -4,7 +4,7 @@ Addresses are checked only for rows whose hash is new; all writing is set-based.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -28,7 +28,6 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session, aliased
 
 from winback.database.bulk import Cell
-from winback.database.retrying import retried
 from winback.database.tables import (
     Customer,
     RejectedRow,
@@ -76,11 +75,13 @@ class TakingCustomers:
     currency: str
     now: datetime
     step: Callable[[int], None]
-    writing: Callable[[], AbstractContextManager[None]]
-    """Begins the transaction that writes, once all rows were read, and commits it."""
 
-    def take(self, piece: Slice) -> Taken:
-        """Take the whole slice; raises SourceError when it must be refused whole."""
+    @contextmanager
+    def staged(self, piece: Slice) -> Iterator[Callable[[], Taken]]:
+        """Read the whole slice apart; gives what writes it, in a transaction of the caller's.
+
+        That may begin again. Raises SourceError when the slice must be refused whole.
+        """
         rejects = Rejects(self.connection, self.form.source, "customers", piece.path)
         as_read = customers_table(self.form.names)
         tables = (as_read, staging.repeats, staging.rejected, staging.fresh, staging.consents)
@@ -88,17 +89,11 @@ class TakingCustomers:
             with without_writing(self.connection):
                 taken = self._stage(piece, rejects, as_read)
                 know_sizes(self.connection, as_read)
-            return retried(partial(self._take_staged, piece, taken.read, rejects, as_read))
+            yield partial(self._write_staged, piece, taken.read, rejects, as_read)
 
-    def _take_staged(self, piece: Slice, read: int, noted: Rejects, as_read: Table) -> Taken:
-        """Write what is new or changed, and keep what was rejected, in one transaction."""
+    def _write_staged(self, piece: Slice, read: int, noted: Rejects, as_read: Table) -> Taken:
+        """Write what is new or changed, and keep what was rejected."""
         taken, rejects = Taken(read=read), noted.copy()
-        with self.writing():
-            self._write_all(piece, taken, rejects=rejects, as_read=as_read)
-        taken.rejected = rejects.count
-        return taken
-
-    def _write_all(self, piece: Slice, taken: Taken, *, rejects: Rejects, as_read: Table) -> None:
         self._normalize(as_read, rejects, piece)
         know_sizes(self.connection, staging.fresh)
         emails = emails_given_up(self.connection, self.form.source)
@@ -115,6 +110,8 @@ class TakingCustomers:
             )
             rejects.forget_ids(RejectedRow.external_id.in_(select(_F.external_id)))
         rejects.keep(self.now)
+        taken.rejected = rejects.count
+        return taken
 
     def _stage(self, piece: Slice, rejects: Rejects, as_read: Table) -> Taken:
         """Read all rows into the temporary table; of rows with one id the last holds."""

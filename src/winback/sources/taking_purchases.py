@@ -1,8 +1,8 @@
 """Take one slice of purchases: stage, resolve, insert, correct, add up; all in SQL."""
 
 import logging
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -22,7 +22,6 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from winback.customers.sums import recompute_sums
-from winback.database.retrying import retried
 from winback.database.tables import Customer, Purchase, RejectedRow, SourceCustomer
 from winback.sources import staging
 from winback.sources.protocol import Slice
@@ -75,11 +74,13 @@ class Taking:
     """Whether customers that only purchases name are made from them."""
     step: Callable[[int], None]
     """Told how many rows were read, now and then."""
-    writing: Callable[[], AbstractContextManager[None]]
-    """Begins the transaction that writes, once all rows were read, and commits it."""
 
-    def take(self, piece: Slice) -> Taken:
-        """Take the whole slice; raises SourceError when it must be refused whole."""
+    @contextmanager
+    def staged(self, piece: Slice) -> Iterator[Callable[[], Taken]]:
+        """Read the whole slice apart; gives what writes it, in a transaction of the caller's.
+
+        That may begin again. Raises SourceError when the slice must be refused whole.
+        """
         rejects = Rejects(self.connection, self.form.source, "purchases", piece.path)
         tables = (staging.purchases, staging.repeats, staging.rejected)
         with staged_apart(self.connection, *tables):
@@ -87,24 +88,18 @@ class Taking:
                 read = stage_purchases(
                     self.connection, self.form, piece, rejects=rejects, step=self.step
                 )
-            return retried(partial(self._take_staged, piece, read, rejects))
+            yield partial(self._write_staged, piece, read, rejects)
 
-    def _take_staged(self, piece: Slice, read: int, noted: Rejects) -> Taken:
-        """Write what was staged, in one transaction."""
-        rejects = noted.copy()
-        with self.writing():
-            taken = self._write(piece, read, rejects)
-        taken.rejected = rejects.count
-        return taken
-
-    def _write(self, piece: Slice, read: int, rejects: Rejects) -> Taken:
-        taken = Taken(read=read)
+    def _write_staged(self, piece: Slice, read: int, noted: Rejects) -> Taken:
+        """Write what is new or changed, and keep what was rejected."""
+        taken, rejects = Taken(read=read), noted.copy()
         self._apply(taken, rejects)
         if rejects.any_kept():
             rejects.forget(is_whole=piece.is_whole, first_line=piece.first_line)
             ids = select(self._final_id())
             rejects.forget_ids(RejectedRow.external_id.in_(ids))
         rejects.keep(self.now)
+        taken.rejected = rejects.count
         return taken
 
     def _apply(self, taken: Taken, rejects: Rejects) -> None:
