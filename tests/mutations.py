@@ -82,7 +82,7 @@ MUTATIONS: Final = (
                 "    del worker_id\n",
             ),
             Change(
-                f"{_SEND}sending.py",
+                f"{_SEND}outbox.py",
                 "                record_results(session, self.desk.run, ended)\n",
                 "                made = [one.claimed for one in ended]\n"
                 "                worker_id = self.desk.lease.worker_id\n"
@@ -90,10 +90,10 @@ MUTATIONS: Final = (
                 "                record_results(session, self.desk.run, ended)\n",
             ),
             Change(
-                f"{_SEND}sending.py",
-                "from winback.delivery.calling import Desk, Wait\n",
+                f"{_SEND}outbox.py",
+                "from winback.delivery.calling import Desk\n",
                 "from winback.delivery import taking\n"
-                "from winback.delivery.calling import Desk, Wait\n",
+                "from winback.delivery.calling import Desk\n",
             ),
         ),
         (f"{_DIES}[sqlite-sendgrid.after_call]", f"{_DIES}[postgresql-sendgrid.after_call]"),

@@ -34,8 +34,9 @@ from winback.database.tables import (
     Purchase,
     StepPassage,
 )
+from winback.delivery.outbox import SendCounts
 from winback.delivery.run import Run
-from winback.delivery.sending import SendCounts, send_due
+from winback.delivery.sending import send_due
 from winback.environment import Environment
 from winback.messages.shelf import Shelf, load_shelf
 from winback.settings import Settings, load_settings

@@ -11,7 +11,7 @@ from tests.delivery.shop import DAY, Shop
 from winback.campaign.schema import Step
 from winback.database.tables import ChannelDay, Link, Voucher
 from winback.delivery.budget import SPENT
-from winback.delivery.sending import SendCounts
+from winback.delivery.outbox import SendCounts
 from winback.periods import Period
 from winback.providers.outgoing import Busy
 from winback.settings import DailyLimits

@@ -21,8 +21,8 @@ from tests.delivery.virtual import LoopClock, VirtualLoop, run_virtually
 from winback.database.tables import ChannelPause
 from winback.delivery.answers import queue_answer
 from winback.delivery.breaker import LONGEST_REST, Throttle, stays_busy
+from winback.delivery.outbox import SendCounts
 from winback.delivery.recording import back_off
-from winback.delivery.sending import SendCounts
 from winback.providers.outgoing import Accepted, Busy, Outgoing, Result
 from winback.states import Channel, MessageState
 

@@ -18,9 +18,9 @@ from winback.delivery.claiming import claim, due_messages
 from winback.delivery.composing import Claimed
 from winback.delivery.doubting import LOOKS, settle_doubts
 from winback.delivery.leases import LEASE, Lease, LeaseLost, begin_worker, end_worker
+from winback.delivery.outbox import SendCounts
 from winback.delivery.queueing import queue_due
 from winback.delivery.recording import Called, NotCalled, record_results
-from winback.delivery.sending import SendCounts
 from winback.delivery.settling import Verdict, settle_by_hand
 from winback.enrollment.pausing import PauseScope, pause, resume
 from winback.providers.outgoing import Accepted, Busy, Outgoing, Refused, Result

@@ -21,7 +21,7 @@ from winback.database.tables import (
     Voucher,
 )
 from winback.delivery.doubting import settle_doubts
-from winback.delivery.sending import SendCounts, unresolved
+from winback.delivery.outbox import SendCounts
 from winback.messages.compiling import template_by_id
 from winback.messages.keeping import read_context
 from winback.messages.rendering import render
@@ -39,6 +39,11 @@ from winback.states import Channel, ConsentState, EnrollmentState, MessageState,
 
 S = MessageState
 E, T = Channel.EMAIL, Channel.SMS
+
+
+def unresolved(session: Session) -> Sequence[int]:
+    """Give the ids of all messages in doubt."""
+    return session.scalars(select(Message.id).where(Message.state == S.UNCONFIRMED)).all()
 
 
 def refusing(scope: str, code: str = "400") -> object:

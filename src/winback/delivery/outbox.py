@@ -1,0 +1,447 @@
+"""The loop of one run: claims a little, lets the desk call, and writes down what came of it.
+
+Claims are small and results are written down soon, so that a crash leaves few rows in doubt. While
+the database is away results wait in memory, and nobody new is called.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from winback.database.retrying import retried
+from winback.delivery.breaker import PROBES
+from winback.delivery.calling import Desk
+from winback.delivery.claiming import Claims, came_due, claim, due_messages, put_off
+from winback.delivery.composing import Claimed
+from winback.delivery.isolating import Isolation, working_at_rows
+from winback.delivery.leases import LeaseLost
+from winback.delivery.patience import AGAIN_AFTER, AT_THE_END, Patience
+from winback.delivery.recording import Called, NotCalled, record_results
+from winback.failpoints import committing
+from winback.providers.outgoing import Accepted, Busy, Refused, Unclear
+from winback.states import Channel
+
+_log = logging.getLogger(__name__)
+
+_RECORD_AT: Final = 64
+"""So many results are written down together."""
+
+_RECORD_AFTER: Final = 0.5
+"""Seconds after which a result is written down, however few there are."""
+
+_LOOKS_AFTER: Final = 5.0
+"""Seconds after which the loop looks for what is newly due."""
+_LOOKS_TAKE: Final = 0.05
+"""No more than this share of the time goes into looking."""
+
+_GOES_ON_AFTER: Final = timedelta(seconds=5)
+
+
+@dataclass(slots=True)
+class SendCounts:
+    """What one run of the send path did."""
+
+    accepted: int = 0
+    unconfirmed: int = 0
+    postponed: int = 0
+    skipped: int = 0
+    failed: int = 0
+    cases: int = 0
+    """Calls and letters that became due, and wait for an associate."""
+
+
+@dataclass(slots=True)
+class _Stream:
+    """What is due on one channel, and how many of it are on their way."""
+
+    channel: Channel
+    ids: deque[int]
+    flying: int = 0
+    in_line: asyncio.Task[None] | None = None
+    """Waits until the pace lets something be claimed."""
+
+    def leave_line(self) -> None:
+        """Wait no more."""
+        self.in_line = None
+
+
+@dataclass(slots=True)
+class Outbox:
+    """Claims a little, lets the desk call, and writes down what came of it."""
+
+    desk: Desk
+    counts: SendCounts
+    in_flight: int
+    is_present: bool
+    waiting: list[Claimed] = field(default_factory=list)
+    """Claimed, and surely not called yet."""
+    calls: dict[asyncio.Task[Called], Claimed] = field(default_factory=dict)
+    ended: list[Called] = field(default_factory=list)
+    streams: dict[Channel, _Stream] = field(default_factory=dict)
+    unprepared: Isolation = field(default_factory=lambda: Isolation("message"))
+    gives_up: bool = False
+    broken: asyncio.Task[Called] | None = None
+    """A call that ended as no call should."""
+    record_at: float | None = None
+    """The loop's time at which the oldest result is written down at the latest."""
+    seen: set[int] = field(default_factory=set)
+    """What this run has looked at, and does not take up again by itself."""
+    put_back: set[int] = field(default_factory=set)
+    """What a provider was too busy for; the first look after its wait takes it up again."""
+    back_at: datetime | None = None
+    """When the wait of all of it is over."""
+    looked_to: datetime | None = None
+    """Up to which instant it looked for what is due."""
+    look_at: float = 0.0
+    """The loop's time of the next look."""
+    away: Patience = field(default_factory=Patience)
+    """For how long the database has been away."""
+
+    def look(self) -> bool:
+        """Take up what is due, in the order of sending; False where nothing of it is new."""
+        run = self.desk.run
+        with Session(run.reads) as session:
+            due = due_messages(session, run.now)
+        waiting = {id_ for stream in self.streams.values() for id_ in stream.ids}
+        known = self.seen - waiting
+        for channel, ids in due.items():
+            stream = self.streams.setdefault(channel, _Stream(channel, deque()))
+            stream.ids = deque(id_ for id_ in ids if id_ not in known)
+        before = len(self.seen)
+        self.seen.update(*(stream.ids for stream in self.streams.values()))
+        self.counts.postponed -= len(self.put_back & self.seen)
+        self.put_back -= self.seen
+        self.looked_to = run.now
+        self.look_at = asyncio.get_running_loop().time() + _LOOKS_AFTER
+        return len(self.seen) > before
+
+    def _look_again(self) -> None:
+        """Take up what became due meanwhile: an answer does not wait for the end of a long pass."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        if began < self.look_at or self.looked_to is None or self._is_away():
+            return
+        self._go_on()
+        run = self.desk.run
+        try:
+            with Session(run.reads) as session:
+                above = max(self.seen, default=0)
+                found = came_due(session, after=self.looked_to, until=run.now, above=above)
+            if not self.seen.issuperset(found):
+                self.look()
+        except OperationalError as away:
+            self._be_patient(away)
+        ended = loop.time()
+        self.looked_to = run.now
+        self.look_at = ended + max(_LOOKS_AFTER, (ended - began) / _LOOKS_TAKE)
+
+    async def wait_for_busy(self) -> None:
+        """Wait until what a provider was too busy for may be tried once more."""
+        back_at, self.back_at = self.back_at, None
+        if back_at is not None and self.desk.is_patient and not self.desk.lease.is_lost:
+            await self.desk.pass_time(back_at)
+            self._go_on(timedelta(0))
+
+    async def send_all(self) -> None:
+        """Send what was taken up, each channel in its own order and at its own pace."""
+        try:
+            while self._is_busy() or self._closes_silent():
+                self.desk.wake.clear()
+                if self.broken is not None:
+                    self.broken.result()
+                self._look_again()
+                for stream in self.streams.values():
+                    self._get_in_line(stream)
+                    self._claim_of(stream)
+                self._write_down()
+                can_claim = any(map(self._room, self.streams.values()))
+                if self.calls or (self._is_busy() and not can_claim):
+                    await self._sleep()
+        except BaseException:
+            await self._give_up()
+            raise
+
+    def _get_in_line(self, stream: _Stream) -> None:
+        """Look before a claim how far the pace is taken; where that is far, come back later."""
+        channel = stream.channel
+        if stream.in_line or not stream.ids:
+            return
+        if self.desk.rests(channel):
+            self._stand(stream, self.desk.wait_for_rest(channel))
+            return
+        if self.desk.pace(channel) is None:
+            return
+        if self._room(stream):
+            try:
+                self.desk.looks_at_line(channel)
+            except OperationalError as away:
+                self._be_patient(away)
+                return
+        if not self._room(stream) and not self.desk.in_line[channel]:
+            self._stand(stream, self.desk.wait_for_line(channel))
+
+    def _stand(self, stream: _Stream, waiting: Coroutine[Any, Any, None]) -> None:
+        stream.in_line = asyncio.create_task(waiting)
+        stream.in_line.add_done_callback(lambda _: stream.leave_line())
+
+    def _closes_silent(self) -> bool:
+        self.desk.close_silent()
+        return bool(self.desk.to_close)
+
+    def _is_busy(self) -> bool:
+        has_results = self.calls or self.ended or self.desk.to_close
+        return bool(has_results) or any(stream.ids for stream in self.streams.values())
+
+    async def _sleep(self) -> None:
+        """Wait until there may be something to do."""
+        loop = asyncio.get_running_loop()
+        at = [loop.time() + _LOOKS_AFTER]
+        if self.record_at is not None:
+            at.append(self.record_at)
+        if self.away.waits(loop.time()):
+            # Nothing is written before, whatever is due.
+            at = [self.away.again_at]
+        timer = loop.call_at(min(at), self.desk.wake.set)
+        await self.desk.wake.wait()
+        timer.cancel()
+
+    def _room(self, stream: _Stream) -> int:
+        """Give how many of a channel to claim now: none, or enough to be worth it.
+
+        Channels share alike, so that a slow one neither stops the other nor is stopped by it.
+        """
+        if self._is_away() or self.desk.rests(stream.channel):
+            return 0
+        busy = sum(bool(one.ids) for one in self.streams.values())
+        if stream.channel in self.desk.to_try:
+            # It was closed: one message tries it, the others follow when that went through.
+            return 0 if stream.flying else min(PROBES, len(stream.ids))
+        share = max(1, self.in_flight // max(1, busy))
+        share = self.desk.throttles[stream.channel].share(share)
+        pace, size = self.desk.pace(stream.channel), max(1, share // 2)
+        if pace is not None:
+            if self.desk.in_line[stream.channel]:
+                return 0
+            size = self.desk.fit(stream.channel, pace, most=size)
+        fits = stream.flying + size <= share and len(self.calls) + size <= self.in_flight
+        return min(size, len(stream.ids)) if fits else 0
+
+    def _claim_of(self, stream: _Stream) -> None:
+        """Claim of a channel what can be called soon, and begin the calls.
+
+        Little to doubt if we die, and a no that comes meanwhile is seen by the next claim.
+        """
+        while room := self._room(stream):
+            ids = [stream.ids.popleft() for _ in range(room)]
+            try:
+                self._claim(ids)
+                self.away.is_over()
+            except LeaseLost:
+                _log.warning("worker %d claims no more", self.desk.lease.worker_id)
+                self.desk.lease.is_lost = True
+                stream.ids.clear()
+            except OperationalError as away:
+                self._unclaim(stream, ids)
+                self._be_patient(away)
+            while self.waiting:
+                task = asyncio.create_task(self.desk.call(self.waiting[-1]))
+                self.calls[task] = self.waiting.pop()
+                stream.flying += 1
+                task.add_done_callback(self._on_end)
+            if self.desk.pace(stream.channel) is not None:
+                return  # The calls get in line when they begin.
+
+    def _unclaim(self, stream: _Stream, ids: Sequence[int]) -> None:
+        """Put back what could not be claimed; where the commit may have counted, so is the row."""
+        unsure = {one.message_id for one in self.waiting}
+        stream.ids.extendleft(id_ for id_ in reversed(ids) if id_ not in unsure)
+        again = NotCalled("the claim is unsure", again=True)
+        self.ended += [Called(one, again) for one in self.waiting]
+        self.waiting.clear()
+
+    def _claim(self, ids: Sequence[int]) -> None:
+        """Claim these; one that cannot be prepared waits, and keeps no other from being sent."""
+        self._go_on()
+        self.unprepared.work(ids, self._claim_at_once, self._put_off)
+
+    def _claim_at_once(self, ids: Sequence[int]) -> None:
+        desk, waiting = self.desk, list(self.waiting)
+        engine, worker_id = desk.run.writes, desk.lease.worker_id
+        if not desk.holds(desk.clock.now()):
+            raise LeaseLost(worker_id)
+        resting = desk.standing()
+
+        def transact() -> Claims:
+            self.waiting = waiting
+            with Session(engine) as session, committing(session.begin(), "send.claim"):
+                with working_at_rows():
+                    done = claim(session, desk.run, ids, resting=resting, worker_id=worker_id)
+                # Before the commit: where nobody knows whether it went through, they are given
+                # back. What waits is called from its end.
+                self.waiting = [*reversed(done.claimed), *waiting]
+            return done
+
+        claims = retried(transact)
+        desk.saw(claims.pauses)
+        self.counts.postponed += claims.postponed
+        self.counts.skipped += claims.skipped
+
+    def _put_off(self, message_id: int, kind: str) -> None:
+        run = self.desk.run
+        with (
+            Session(run.writes) as session,
+            committing(session.begin(), "send.claim"),
+            working_at_rows(),
+        ):
+            done = put_off(session, run, message_id, kind)
+        self.counts.postponed += done.postponed
+        self.counts.skipped += done.skipped
+
+    def _go_on(self, after: timedelta = _GOES_ON_AFTER) -> None:
+        """Let a run in the present stay in it."""
+        at = self.desk.clock.now()
+        if self.is_present and at - self.desk.run.now > after:
+            self.desk.run = replace(self.desk.run, now=at)
+
+    def _on_end(self, task: asyncio.Task[Called]) -> None:
+        if self.gives_up or task.cancelled() or task.exception() is not None:
+            # Something ends us; what is still among the calls is judged then.
+            self.broken = self.broken or task
+            self.desk.wake.set()
+            return
+        del self.calls[task]
+        called = task.result()
+        # First of all: whatever happens next, what is known of a call is written down.
+        self.ended.append(called)
+        stream = self.streams[called.claimed.channel]
+        again_at = self.desk.watch(called, flying=stream.flying)
+        stream.flying -= 1
+        if again_at is not None:
+            self.ended[-1] = replace(called, again_at=again_at)
+        if self.record_at is None:
+            loop = asyncio.get_running_loop()
+            self.record_at = loop.time() + _RECORD_AFTER
+            loop.call_at(self.record_at, self.desk.wake.set)
+        if len(self.ended) >= _RECORD_AT or not self.calls or self._room(stream):
+            self.desk.wake.set()
+
+    def _must_record(self) -> bool:
+        if not self.calls or self.desk.to_close or len(self.ended) >= _RECORD_AT:
+            return True
+        if self.ended and self.away.is_tried:
+            return True
+        if self.desk.refusals.are_urgent():
+            return True
+        return self.record_at is not None and asyncio.get_running_loop().time() >= self.record_at
+
+    def _write_down(self) -> None:
+        """Write results down where it is time for it, and close the channels that are in trouble.
+
+        Where the database is away they wait in memory, and calls on their way end meanwhile.
+        """
+        if self.away.waits(asyncio.get_running_loop().time()) or not self._must_record():
+            return
+        try:
+            self._record()
+            # After the results: an acceptance from before would open the channel again.
+            self.desk.close_channels()
+        except OperationalError as away:
+            self._be_patient(away)
+        else:
+            self.away.is_over()
+
+    def _record(self) -> None:
+        ended, self.ended, self.record_at = self.ended, [], None
+        if not ended:
+            return
+        if any(isinstance(one.result, Busy) for one in ended):
+            # What the provider asked for counts from now, not from when we last looked.
+            self._go_on(timedelta(0))
+        try:
+            with (
+                Session(self.desk.run.writes) as session,
+                committing(session.begin(), "send.record"),
+            ):
+                record_results(session, self.desk.run, ended)
+        except BaseException:
+            self.ended[:0] = ended
+            raise
+        _count(self.counts, ended)
+        for one in reversed(ended):
+            message_id = one.claimed.message_id
+            if isinstance(one.result, NotCalled) and one.result.again:
+                self.streams[one.claimed.channel].ids.appendleft(message_id)
+            if one.again_at is not None:
+                self.seen.discard(message_id)
+                self.put_back.add(message_id)
+                self.back_at = max(self.back_at or one.again_at, one.again_at)
+
+    def _is_away(self) -> bool:
+        """Say whether nothing is claimed for the database's sake: results come first."""
+        if not self.away.is_tried:
+            return False
+        return bool(self.ended) or self.away.waits(asyncio.get_running_loop().time())
+
+    def _be_patient(self, away: OperationalError) -> None:
+        """Try again later; raises the error where that has been done for long enough.
+
+        What is known of calls is kept for long; to claim, the lease must hold.
+        """
+        desk, has_failed_before = self.desk, self.away.is_tried
+        is_worth_it = self.away.fails(asyncio.get_running_loop().time())
+        has_results = self.calls or self.ended or desk.to_close
+        if not is_worth_it or not (has_results or desk.lease.holds(desk.clock.now())):
+            raise away
+        if has_failed_before:
+            kind = type(away.orig).__name__
+            _log.warning("%d results wait for the database: %s", len(self.ended), kind)
+
+    async def _give_up(self) -> None:
+        """Stop in the middle: what was being called is in doubt, what was not goes back."""
+        await self._end_calls()
+        self.away = Patience(longest=AT_THE_END)
+        while self.ended or self.desk.to_close:
+            self._write_down()
+            if self.away.is_tried:
+                await asyncio.sleep(AGAIN_AFTER)
+
+    async def _end_calls(self) -> None:
+        self.gives_up = True
+        for stream in self.streams.values():
+            if stream.in_line is not None:
+                stream.in_line.cancel()
+        for task in self.calls:
+            task.cancel()
+        await asyncio.gather(*self.calls, return_exceptions=True)
+        for task, claimed in self.calls.items():
+            if not task.cancelled() and task.exception() is None:
+                self.ended.append(task.result())
+            elif claimed.message_id in self.desk.called:
+                self.ended.append(Called(claimed, Unclear("interrupted")))
+            else:
+                self.waiting.append(claimed)
+        self.ended.extend(Called(claimed, NotCalled("interrupted")) for claimed in self.waiting)
+        self.calls.clear()
+        self.waiting.clear()
+
+
+def _count(counts: SendCounts, ended: Sequence[Called]) -> None:
+    for one in ended:
+        match one.result:
+            case Accepted():
+                counts.accepted += 1
+            case Unclear():
+                counts.unconfirmed += 1
+            case NotCalled(again=True):
+                pass  # Counted when it is claimed the next time.
+            case Refused(scope="channel" | "sender_in_country") | Busy() | NotCalled():
+                counts.postponed += 1
+            case Refused():
+                counts.failed += 1
