@@ -1,7 +1,8 @@
 """Refusals in a row: what all messages meet alike stops, before it burns the steps of a day."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator
-from itertools import cycle
+from itertools import count, cycle
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +40,10 @@ def accepting(message: Outgoing) -> Result:
     return Accepted(message.send_id)
 
 
-def enroll(shop: Shop, count: int, *steps: str, **fields: Any) -> list[int]:
+def enroll(shop: Shop, number: int, *steps: str, **fields: Any) -> list[int]:
     """Enroll people who are due, at these steps in turn; mails only."""
     turns: Iterator[str] = cycle(steps or ("concern",))
-    return [shop.enroll(phones=[], next_step=next(turns), **fields) for _ in range(count)]
+    return [shop.enroll(phones=[], next_step=next(turns), **fields) for _ in range(number)]
 
 
 def failed(shop: Shop) -> int:
@@ -158,6 +159,72 @@ def test_refusals_of_persons_stop_nothing(shop: Shop, scope: Scope) -> None:
 
     assert shop.send(E).failed == 30
     assert paused(shop) + closed(shop) == []
+
+
+@pytest.mark.parametrize("scope", ["address_invalid", "recipient_opted_out"])
+@pytest.mark.parametrize("steps", [("concern",), ("concern", "farewell")])
+def test_refusals_of_persons_end_no_row(shop: Shop, scope: Scope, steps: tuple[str, ...]) -> None:
+    """A wrong setting with a dead address here and there among it is a wrong setting (TW-17).
+
+    Whatever its code and words: SendGrid says 400 for both, and names another field (SG-13).
+    """
+    enroll(shop, 40, *steps)
+    turns = cycle(range(4))
+    whole, of_one = Refused("400", "no", "message"), Refused("400", "no such mailbox", scope)
+    shop.mail.answer = lambda _: of_one if next(turns) == 3 else whole
+
+    shop.send(E)
+
+    assert len(paused(shop) + closed(shop)) == 1
+    of_persons = REFUSED_IN_A_ROW // 3
+    assert failed(shop) == REFUSED_IN_A_ROW + of_persons
+
+
+def test_what_is_still_on_its_way_ends_a_row_for_now(engine: Engine) -> None:
+    """A refusal comes back sooner than an acceptance: one in sixteen is no row, however soon."""
+    shop = Shop(make_business(engine, policies=Policies(in_flight=160)))
+    enroll(shop, 200)
+    turns = iter(range(200))
+    is_bad: defaultdict[str, bool] = defaultdict(lambda: next(turns) % 16 == 0)
+    shop.mail.takes = lambda message: 0.05 if is_bad[message.send_id] else 1.0
+    shop.mail.answer = lambda message: (
+        refusing()(message) if is_bad[message.send_id] else accepting(message)
+    )
+
+    counts = shop.send_in_time()
+
+    assert (counts.failed, counts.accepted) == (13, 187)
+    assert paused(shop) + closed(shop) == []
+
+
+@pytest.mark.parametrize(("in_flight", "spread"), [(220, 0.0), (32, 2.0)])
+def test_a_row_is_found_behind_what_is_on_its_way(
+    engine: Engine, in_flight: int, spread: float
+) -> None:
+    """Many calls at once, slow and in any order: it costs what is on its way, and little more."""
+    shop = Shop(make_business(engine, policies=Policies(in_flight=in_flight)))
+    enroll(shop, 2 * in_flight + 40)
+    shop.mail.takes = lambda _: 1.0 + spread * shop.rng.random()
+    shop.mail.answer = refusing()
+
+    shop.send_in_time()
+
+    assert len(paused(shop)) == 1
+    assert failed(shop) <= in_flight + 3 * REFUSED_IN_A_ROW
+
+
+def test_one_call_that_hangs_hides_no_row(engine: Engine) -> None:
+    """What was claimed after it is refused ten times in a row, whatever becomes of it."""
+    shop = Shop(make_business(engine, policies=Policies(in_flight=4)))
+    enroll(shop, 60)
+    turns = count()
+    shop.mail.takes = lambda _: 300.0 if next(turns) == 0 else 1.0
+    shop.mail.answer = refusing()
+
+    shop.send_in_time()
+
+    assert len(paused(shop)) == 1
+    assert failed(shop) <= REFUSED_IN_A_ROW + 4
 
 
 def test_refusals_with_several_codes_are_no_row(shop: Shop) -> None:

@@ -4,7 +4,7 @@ One refused message is failed, and its step is over (FACTS.md TW-17, SG-14). Ten
 in the same words, and not one accepted in between, tell of something that they share: by what is
 written down, so over all runs and workers. If nearly all are of one step it may be its template,
 and its campaign stops by itself until an operator resumes; else the channel is closed. Refusals
-of persons (an invalid address, a no) do not count.
+of persons (an invalid address, a no) do not count, neither for a row nor against it.
 """
 
 import logging
@@ -12,19 +12,19 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import Enum
 from typing import Any, Final
 
-from sqlalchemy import Row, bindparam, select
+from sqlalchemy import Row, bindparam, exists, select
 from sqlalchemy.orm import Session
 
-from winback.database.tables import Enrollment, Message
+from winback.database.tables import Enrollment, Message, Suppression
 from winback.delivery.closing import close_channel
 from winback.delivery.gate import Hold
-from winback.delivery.machine import IN_FLIGHT_OR_IN_DOUBT
 from winback.delivery.recording import PAUSE
 from winback.enrollment.pausing import BRAKE, PauseScope, pause
 from winback.providers.outgoing import Refused
-from winback.states import Channel, MessageState
+from winback.states import Channel, MessageState, SuppressionReason
 
 _log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ OF_OTHERS: Final = 3
 """Of these so many at least are of other steps than the most, for it to be the channel's fault."""
 
 _LOOKS_BACK: Final = 200
-"""So many of a channel's messages are looked at, over all campaigns."""
+"""So many of a channel's messages whose calls ended are looked at, over all campaigns."""
 _OURS: Final = "template"
 """The code of our own refusal to render: never the channel's fault."""
 
@@ -78,7 +78,7 @@ def stop_refused(session: Session, refusals: Refusals, *, now: datetime) -> dict
     """
     closed: dict[Channel, Hold] = {}
     for channel, kinds in refusals.kinds.items():
-        rows = session.connection().execute(_LATEST, {"channel": channel}).all()
+        rows = _latest(session, channel)
         for kind in sorted(kinds):
             by_step, over_all = _in_a_row(rows, kind)
             count = over_all.total()
@@ -95,25 +95,50 @@ def stop_refused(session: Session, refusals: Refusals, *, now: datetime) -> dict
     return closed
 
 
+class _Fate(Enum):
+    """What became of a message, seen from one kind of refusals."""
+
+    REFUSED = "refused alike"
+    ELSE = "accepted, or refused in other words"
+    IN_FLIGHT = "nobody knows yet"
+    LEFT_OUT = "on neither side: a fault of a person, or in doubt"
+
+
+def _fate(row: Row[Any], kind: _Kind) -> _Fate:
+    if row.state is MessageState.SENDING:
+        return _Fate.IN_FLIGHT
+    if row.state is MessageState.UNCONFIRMED:
+        return _Fate.LEFT_OUT
+    if row.state is not MessageState.FAILED or row.accepted_at is not None:
+        return _Fate.ELSE
+    if row.is_of_person:
+        return _Fate.LEFT_OUT
+    return _Fate.REFUSED if (row.provider_code, row.reason) == kind else _Fate.ELSE
+
+
 def _in_a_row(rows: Sequence[Row[Any]], kind: _Kind) -> tuple[Counter[_Step], Counter[_Step]]:
     """Count the newest refusals of a kind, step by step and over all; ``rows`` begin with them."""
-    by_step, over_all = Counter[_Step](), Counter[_Step]()
-    is_over, over = False, set[_Step]()
-    for row in _judged(rows):
-        step = row.campaign, row.step
-        is_refused = row.state is MessageState.FAILED and row.accepted_at is None
-        if not is_refused or (row.provider_code, row.reason) != kind:
-            is_over = True
-            over.add(step)
-            continue
-        over_all[step] += not is_over
-        by_step[step] += step not in over
-    return by_step, over_all
+    fates = [((row.campaign, row.step), _fate(row, kind)) for row in rows]
+    by_step = Counter[_Step]()
+    for step in {step for step, _ in fates}:
+        by_step |= _longest(one for one in fates if one[0] == step)
+    return by_step, _longest(fates)
 
 
-def _judged(rows: Iterable[Row[Any]]) -> Iterable[Row[Any]]:
-    # Of what is on its way, or in doubt, nobody knows yet on which side it counts.
-    return (row for row in rows if row.state not in IN_FLIGHT_OR_IN_DOUBT)
+def _longest(fates: Iterable[tuple[_Step, _Fate]]) -> Counter[_Step]:
+    """Count the longest row by step; the newest come first, and the first other end is the last.
+
+    What is on its way ends a row for now: refusals come back sooner than acceptances, so those
+    before and behind it tell nothing of what lies between. Each counts for itself.
+    """
+    rows = [Counter[_Step]()]
+    for step, fate in fates:
+        if fate is _Fate.ELSE:
+            break
+        if fate is _Fate.IN_FLIGHT:
+            rows.append(Counter())
+        rows[-1][step] += fate is _Fate.REFUSED
+    return max(rows, key=Counter.total)
 
 
 def _why(count: int, kind: _Kind) -> str:
@@ -125,17 +150,38 @@ def _stop(session: Session, campaign: str, *, why: str, now: datetime) -> None:
         _log.warning("campaign %s is paused: %s", campaign, why)
 
 
-_LATEST: Final = (
+_IS_OF_PERSON: Final = exists().where(
+    # The recording of such a refusal notes it of the address, in the same transaction.
+    Suppression.address_hash == Message.address_hash,
+    Suppression.reason.in_((SuppressionReason.INVALID, SuppressionReason.STOPPED)),
+)
+_CLAIMED: Final = (
     select(
+        Message.id,
         Enrollment.campaign,
         Message.step,
         Message.state,
+        Message.claimed_at,
         Message.provider_code,
         Message.reason,
         Message.accepted_at,
+        _IS_OF_PERSON.label("is_of_person"),
     )
     .join(Enrollment, Enrollment.id == Message.enrollment_id)
     .where(Message.channel == bindparam("channel"), Message.claimed_at.is_not(None))
+)
+_ENDED: Final = (
+    _CLAIMED.where(Message.state != MessageState.SENDING)
     .order_by(Message.claimed_at.desc(), Message.id.desc())
     .limit(_LOOKS_BACK)
 )
+_IN_FLIGHT: Final = _CLAIMED.where(Message.state == MessageState.SENDING)
+
+
+def _latest(session: Session, channel: Channel) -> Sequence[Row[Any]]:
+    """Give a channel's latest messages, the newest first; all that is on its way is among them."""
+    connection = session.connection()
+    # Apart, since else hundreds on their way would leave no room for what they hide.
+    ended = connection.execute(_ENDED, {"channel": channel}).all()
+    in_flight = connection.execute(_IN_FLIGHT, {"channel": channel}).all()
+    return sorted([*ended, *in_flight], key=lambda row: (row.claimed_at, row.id), reverse=True)
