@@ -92,8 +92,7 @@ MUTATIONS: Final = (
             Change(
                 f"{_SEND}outbox.py",
                 "from winback.delivery.calling import Desk\n",
-                "from winback.delivery import taking\n"
-                "from winback.delivery.calling import Desk\n",
+                "from winback.delivery import taking\nfrom winback.delivery.calling import Desk\n",
             ),
         ),
         (f"{_DIES}[sqlite-sendgrid.after_call]", f"{_DIES}[postgresql-sendgrid.after_call]"),
