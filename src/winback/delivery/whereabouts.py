@@ -124,6 +124,7 @@ def _regions(country: str) -> dict[str, list[str]]:
     try:
         known = holidays.country_holidays(country)
     except NotImplementedError:
+        # How the library says that it does not know the country.
         return {}
     return {short: list(names) for short, names in known.get_subdivision_aliases().items()}
 

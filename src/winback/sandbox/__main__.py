@@ -94,6 +94,7 @@ async def _serve(given: argparse.Namespace) -> None:
 
     threading.Thread(target=wait_for_the_end, daemon=True).start()
     for wish in (signal.SIGINT, signal.SIGTERM):
+        # On a platform whose loops take no signals, the end of its input ends it.
         with suppress(NotImplementedError):
             loop.add_signal_handler(wish, ended.set)
     await ended.wait()
