@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import event, insert, select, update
 from sqlalchemy.orm import Session
 
+from tests.delivery.desks import claimed_at_desk
 from tests.delivery.shop import Shop
 from winback.database.engine import make_engine
 from winback.database.tables import Message, Voucher, Worker
@@ -17,7 +18,7 @@ from winback.delivery.calling import POLL, Desk
 from winback.delivery.claiming import claim, due_messages
 from winback.delivery.composing import Claimed
 from winback.delivery.doubting import LOOKS, settle_doubts
-from winback.delivery.leases import LEASE, Lease, LeaseLost, begin_worker, end_worker
+from winback.delivery.leases import LEASE, LeaseLost, begin_worker, end_worker
 from winback.delivery.outbox import SendCounts
 from winback.delivery.queueing import queue_due
 from winback.delivery.recording import Called, NotCalled, record_results
@@ -163,15 +164,8 @@ def test_a_claim_is_as_good_as_its_worker_and_not_as_its_age(shop: Shop) -> None
 def claimed(shop: Shop) -> tuple[Desk, Claimed]:
     """Give a claimed message, and the desk that would call for it."""
     shop.enroll()
-    run = shop.run()
-    queue_due(run)
-    with Session(shop.engine) as session, session.begin():
-        worker = begin_worker(session, shop.now)
-        ids = due_messages(session, shop.now)[Channel.EMAIL]
-        found = claim(session, run, ids, resting={}, worker_id=worker)
-    desk = Desk(run, {Channel.EMAIL: shop.mail}, Lease(worker, shop.now), shop.clock)
-    desk.saw(found.pauses)
-    return desk, found.claimed[0]
+    desk, (one,) = claimed_at_desk(shop, Channel.EMAIL)
+    return desk, one
 
 
 async def test_no_call_is_made_after_the_lease_is_lost(

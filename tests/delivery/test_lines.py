@@ -5,15 +5,12 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from tests.delivery.desks import claimed_at_desk
 from tests.delivery.shop import Shop
 from winback.customers.suppression import suppress
 from winback.database.tables import Move, Worker
-from winback.delivery.calling import Desk
-from winback.delivery.claiming import claim, due_messages
-from winback.delivery.leases import Lease, begin_worker
 from winback.delivery.pace import at_once
 from winback.delivery.paces import free_from, take_turn
-from winback.delivery.queueing import queue_due
 from winback.delivery.recording import NotCalled
 from winback.providers.outgoing import OutgoingText
 from winback.states import Channel, MessageState, SuppressionReason
@@ -112,35 +109,22 @@ async def test_nobody_waits_long_with_a_claim_in_hand(shop: Shop) -> None:
     """Others were faster: the message goes back at once, and takes no turn of the pace (LAW-3)."""
     text_slowly(shop)
     shop.enroll(next_step="check-in")
-    run = shop.run()
-    queue_due(run)
-    with Session(shop.engine) as session, session.begin():
-        worker = begin_worker(session, shop.now)
-        ids = due_messages(session, shop.now)[Channel.SMS]
-        found = claim(session, run, ids, resting={}, worker_id=worker)
-    desk = Desk(run, {Channel.SMS: shop.texts}, Lease(worker, shop.now), shop.clock)
-    desk.saw(found.pauses)
+    desk, (one,) = claimed_at_desk(shop, Channel.SMS)
     others_take(shop, 100, shop.now)
 
-    called = await desk.call(found.claimed[0])
+    called = await desk.call(one)
 
     assert called.result == NotCalled("others go first at its pace", again=True)
     with Session(shop.engine) as session:
         assert free_from(session, TEXTS) == shop.now + timedelta(seconds=99)
-        assert session.scalars(select(Worker.id)).all() == [worker]
+        assert session.scalars(select(Worker.id)).all() == [desk.lease.worker_id]
 
 
 async def test_a_claim_that_grew_old_is_looked_at_anew(shop: Shop) -> None:
     """However it came to wait: what was claimed long ago is not called (LAW-3)."""
     shop.enroll()
-    run = shop.run()
-    queue_due(run)
-    with Session(shop.engine) as session, session.begin():
-        worker = begin_worker(session, shop.now)
-        ids = due_messages(session, shop.now)[Channel.EMAIL]
-        found = claim(session, run, ids, resting={}, worker_id=worker)
-    desk = Desk(run, {Channel.EMAIL: shop.mail}, Lease(worker, shop.now), shop.clock)
-    call = desk.call(found.claimed[0])
+    desk, (one,) = claimed_at_desk(shop, Channel.EMAIL)
+    call = desk.call(one)
     shop.clock.set_to(shop.now + timedelta(seconds=16))
 
     called = await call
