@@ -4,10 +4,17 @@ import asyncio
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+import psycopg
 import pytest
-from sqlalchemy import event, insert, make_url, select
+from sqlalchemy import Connection, event, insert, make_url, select, text
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import (
+    DBAPIError,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+    ProgrammingError,
+)
 from sqlalchemy.orm import Session
 
 from tests.delivery.shop import Shop, make_business
@@ -22,11 +29,15 @@ S = MessageState
 MINUTE = timedelta(minutes=1)
 
 
+_CLOSED = OperationalError(None, None, Exception("the server closed the connection"))
+
+
 @dataclass(slots=True)
 class Outage:
     """A database that gives no connection while ``is_on``."""
 
     shop: Shop
+    error: DBAPIError = _CLOSED
     is_on: bool = False
     tries: int = 0
     was_on: list[bool] = field(default_factory=list)
@@ -38,7 +49,7 @@ class Outage:
     def _refuse(self, *_of_the_pool: object) -> None:
         if self.is_on:
             self.tries += 1
-            raise OperationalError(None, None, Exception("the server closed the connection"))
+            raise self.error
 
     def begins_with(self, result: Result) -> None:
         """Let all calls end so, and the database be away from the first of them on."""
@@ -114,6 +125,84 @@ def test_results_wait_for_the_database(shop: Shop, seconds: float) -> None:
     assert len({one.send_id for one in shop.mail.sent}) == len(shop.mail.sent) == 20
     # What was on its way ended; nothing new was claimed, and so nobody else called.
     assert outage.was_on.count(True) == 8
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        pytest.param(
+            InternalError(None, None, psycopg.errors.ReadOnlySqlTransaction()), id="a-standby"
+        ),
+        pytest.param(
+            InterfaceError(None, None, psycopg.InterfaceError("the connection is closed")),
+            id="a-closed-connection",
+        ),
+        pytest.param(
+            DBAPIError(None, None, Exception(), connection_invalidated=True), id="a-lost-one"
+        ),
+    ],
+)
+def test_results_wait_while_another_server_takes_over(shop: Shop, error: DBAPIError) -> None:
+    """A failover has many faces, and none of them makes a doubt of what was accepted (P2)."""
+    shop.limit(in_flight=8)
+    for _ in range(20):
+        shop.enroll(phones=[])
+    outage = Outage(shop, error)
+    outage.begins_with(Accepted("id"))
+
+    outage.ends_at(5.0)
+
+    assert states(shop) == {S.ACCEPTED: 20}
+    assert len(shop.mail.sent) == 20
+
+
+def test_a_wrong_statement_is_no_outage(shop: Shop) -> None:
+    """It stays wrong however long one waits, so the run ends at once and says so."""
+    for _ in range(3):
+        shop.enroll(phones=[])
+    outage = Outage(shop, ProgrammingError(None, None, Exception("no such column")))
+    outage.begins_with(Accepted("id"))
+
+    with pytest.raises(ProgrammingError):
+        outage.ends_at(3600.0)
+
+    assert outage.tries < 10
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_connections_to_a_server_that_became_a_standby_are_left(shop: Shop) -> None:
+    """It answers and reads, and would refuse each write for ever: others took its place."""
+    shop.limit(in_flight=8)
+    for _ in range(20):
+        shop.enroll(phones=[])
+    old: set[int] = set()
+    refused: list[str] = []
+
+    def demote(connection: Connection) -> None:
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, psycopg.Connection)
+        if driver.info.backend_pid in old:
+            connection.exec_driver_sql("SET TRANSACTION READ ONLY")
+
+    def answer(_: Outgoing) -> Result:
+        if not old:
+            with Session(shop.engine) as session:
+                old.update(session.scalars(text("select pid from pg_stat_activity")))
+        return Accepted("id")
+
+    event.listen(shop.engine, "begin", demote)
+    event.listen(
+        shop.engine,
+        "handle_error",
+        lambda context: refused.append(type(context.original_exception).__name__),
+    )
+    shop.mail.answer = answer
+    shop.mail.takes = lambda _: 1.0
+
+    shop.send_in_time()
+
+    assert states(shop) == {S.ACCEPTED: 20}
+    assert set(refused) == {"ReadOnlySqlTransaction"}
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)

@@ -23,6 +23,7 @@ from sqlalchemy import (
     select,
     text,
 )
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.orm import Session
 
@@ -38,6 +39,8 @@ _PATIENCE_SECONDS: Final = 30.0
 
 On PostgreSQL, where locks are those of rows, only an engine that says so waits no longer than that.
 """
+READS_ONLY: Final = "25006"
+"""The sqlstate of read_only_sql_transaction: a write to a server that became a standby."""
 _STATEMENTS: Final = 5_000
 """Compiled statements kept; a day uses more than the default of 500, and compiling is slow."""
 _PREPARED: Final = 1_000
@@ -66,6 +69,7 @@ def make_engine(url: str) -> Engine:
             parsed, pool_pre_ping=True, query_cache_size=_STATEMENTS, hide_parameters=True
         )
         _wait_no_longer(engine)
+        _leave_standbys(engine)
         return engine
     if parsed.database and parsed.database != ":memory:":
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
@@ -110,6 +114,15 @@ def _wait_no_longer(engine: Engine) -> None:
             # At least one: nought would mean for ever.
             milliseconds = max(1, int(patience * 1000))
             connection.exec_driver_sql(f"SET LOCAL lock_timeout = {milliseconds}")
+
+
+def _leave_standbys(engine: Engine) -> None:
+    """Let connections go whose server became a standby: new ones find who took its place."""
+
+    @event.listens_for(engine, "handle_error")
+    def _on_error(context: ExceptionContext) -> None:
+        if getattr(context.original_exception, "sqlstate", None) == READS_ONLY:
+            context.is_disconnect = True
 
 
 def _take_turns(engine: Engine) -> None:

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from winback.database.retrying import retried
+from winback.database.retrying import is_away, retried
 from winback.delivery.breaker import PROBES
 from winback.delivery.calling import Desk
 from winback.delivery.claiming import Claims, came_due, claim, due_messages, put_off
@@ -136,7 +136,7 @@ class Outbox:
                 found = came_due(session, after=self.looked_to, until=run.now, above=above)
             if not self.seen.issuperset(found):
                 self.look()
-        except OperationalError as away:
+        except DBAPIError as away:
             self._be_patient(away)
         ended = loop.time()
         self.looked_to = run.now
@@ -181,7 +181,7 @@ class Outbox:
         if self._room(stream):
             try:
                 self.desk.looks_at_line(channel)
-            except OperationalError as away:
+            except DBAPIError as away:
                 self._be_patient(away)
                 return
         if not self._room(stream) and not self.desk.in_line[channel]:
@@ -247,7 +247,7 @@ class Outbox:
                 _log.warning("worker %d claims no more", self.desk.lease.worker_id)
                 self.desk.lease.is_lost = True
                 stream.ids.clear()
-            except OperationalError as away:
+            except DBAPIError as away:
                 self._unclaim(stream, ids)
                 self._be_patient(away)
             while self.waiting:
@@ -352,7 +352,7 @@ class Outbox:
             self._record()
             # After the results: an acceptance from before would open the channel again.
             self.desk.close_channels()
-        except OperationalError as away:
+        except DBAPIError as away:
             self._be_patient(away)
         else:
             self.away.is_over()
@@ -389,11 +389,13 @@ class Outbox:
             return False
         return bool(self.ended) or self.away.waits(asyncio.get_running_loop().time())
 
-    def _be_patient(self, away: OperationalError) -> None:
-        """Try again later; raises the error where that has been done for long enough.
+    def _be_patient(self, away: DBAPIError) -> None:
+        """Try again later; raises an error that no patience helps, or has for long enough.
 
         What is known of calls is kept for long; to claim, the lease must hold.
         """
+        if not is_away(away):
+            raise away
         desk, has_failed_before = self.desk, self.away.is_tried
         is_worth_it = self.away.fails(asyncio.get_running_loop().time())
         has_results = self.calls or self.ended or desk.to_close
