@@ -1,8 +1,11 @@
 """What waits for a pace that others share: it is claimed late, so that every no is still heard."""
 
+import asyncio
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import event, select
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from tests.delivery.desks import claimed_at_desk
@@ -12,7 +15,8 @@ from winback.database.tables import Move, Worker
 from winback.delivery.pace import at_once
 from winback.delivery.paces import free_from, take_turn
 from winback.delivery.recording import NotCalled
-from winback.providers.outgoing import OutgoingText
+from winback.delivery.setback import LASTS
+from winback.providers.outgoing import Accepted, OutgoingText
 from winback.states import Channel, MessageState, SuppressionReason
 
 S = MessageState
@@ -131,6 +135,35 @@ async def test_a_claim_that_grew_old_is_looked_at_anew(shop: Shop) -> None:
 
     assert called.result == NotCalled("it waited too long for its turn", again=True)
     assert shop.mail.sent == []
+
+
+async def test_a_pace_that_cannot_be_asked_is_asked_once_for_a_whole_batch(shop: Shop) -> None:
+    """Each try may wait two seconds for a lock, and the loop with it: all others go back at once.
+
+    A second later it is tried again, and nothing was lost (P2).
+    """
+    text_slowly(shop, per_second=100.0)
+    for _ in range(8):
+        shop.enroll(next_step="check-in")
+    desk, batch = claimed_at_desk(shop, Channel.SMS)
+    tries, is_locked = list[str](), True
+
+    @event.listens_for(shop.engine, "before_cursor_execute")
+    def _refuse(*said: Any) -> None:
+        if is_locked and "paces" in said[2]:
+            tries.append(said[2])
+            raise OperationalError(None, None, Exception("database is locked"))
+
+    called = await asyncio.gather(*map(desk.call, batch))
+    shop.clock.set_to(shop.now + LASTS)
+    is_locked = False
+    later = await asyncio.gather(*map(desk.call, batch))
+
+    assert len(tries) == 1
+    assert {one.result for one in called} == {
+        NotCalled("not called with OperationalError", again=True)
+    }
+    assert {type(one.result) for one in later} == {Accepted}
 
 
 def test_large_texts_are_claimed_one_by_one() -> None:

@@ -14,7 +14,7 @@ from functools import partial
 from math import ceil
 from typing import Any, Final
 
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from winback.clock import Clock
@@ -35,6 +35,7 @@ from winback.delivery.paces import NoTurnSoon, free_from, take_turn
 from winback.delivery.recording import PAUSE, Called, NotCalled, back_off
 from winback.delivery.refusing import Refusals, stop_refused
 from winback.delivery.run import Run
+from winback.delivery.setback import Setback
 from winback.delivery.whereabouts import country_of
 from winback.enrollment.pausing import Pauses, standing_pauses
 from winback.errors import TemplateError
@@ -134,8 +135,14 @@ class Desk:
     _unclear: Counter[Channel] = field(default_factory=Counter)
     _pauses: Pauses = field(default_factory=Pauses)
     _polled_at: datetime | None = None
-    _no_beat: tuple[datetime, SQLAlchemyError] | None = None
-    """When the lease could not be renewed last, and why."""
+    _no_beat: Setback = field(init=False)
+    """When the lease could not be renewed last."""
+    _no_turn: Setback = field(init=False)
+    """When no turn could be asked for last."""
+
+    def __post_init__(self) -> None:
+        """Begin without a failure."""
+        self._no_beat, self._no_turn = Setback(self.clock), Setback(self.clock)
 
     def saw(self, pauses: Pauses) -> None:
         """Take note of what stood still just now."""
@@ -153,14 +160,8 @@ class Desk:
         """
         if self.lease.holds(now) or self.lease.is_lost:
             return self.lease.holds(now)
-        if self._no_beat is not None and now < self._no_beat[0] + POLL:
-            # Each try may wait for a lock: not for every message anew.
-            raise self._no_beat[1]
-        try:
+        with self._no_beat.trying():
             self.lease.renew(self.run.writes, self.clock)
-        except SQLAlchemyError as away:
-            self._no_beat = (self.clock.now(), away)
-            raise
         return self.lease.holds(now)
 
     def looks_at_line(self, channel: Channel) -> None:
@@ -413,14 +414,15 @@ class Desk:
         share = self._shares.get(channel)
         if share is None or share.left < amount:
             wanted = max(amount, int(per_second / _TURNS_A_SECOND))
-            starts_at = take_turn(
-                self.run.writes,
-                self._bucket(channel),
-                wanted,
-                per_second=per_second,
-                now=self.clock.now(),
-                within=_LONGEST_WAIT,
-            )
+            with self._no_turn.trying():
+                starts_at = take_turn(
+                    self.run.writes,
+                    self._bucket(channel),
+                    wanted,
+                    per_second=per_second,
+                    now=self.clock.now(),
+                    within=_LONGEST_WAIT,
+                )
             share = self._shares[channel] = _Share(starts_at, wanted)
             self._free_from[channel] = starts_at + timedelta(seconds=wanted / per_second)
         starts_at = share.starts_at
