@@ -1,17 +1,16 @@
 """What all tests share: two databases, a fixed instant, no network but loopback."""
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-import psycopg
 import pytest
-from sqlalchemy import Engine, make_url
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from tests.emptied import EmptiedDatabase
 from tests.left_out import pytest_unconfigure  # noqa: F401 - pytest finds the hook here
 from tests.soak.servers import postgres_server
 from winback.database.engine import make_engine, open_database
@@ -38,14 +37,11 @@ def postgres_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def postgres_template(postgres_url: str) -> str:
-    """Give the name of a migrated PostgreSQL database to copy."""
-    name = f"winback_template_{os.getpid()}"
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE IF EXISTS {name}")
-        connection.execute(f"CREATE DATABASE {name}")
-    open_database(_database_url(postgres_url, name), Mode.SANDBOX, NOW).dispose()
-    return name
+def postgres_database(postgres_url: str) -> Iterator[EmptiedDatabase]:
+    """Give the PostgreSQL database of this process, which each test gets empty."""
+    database = EmptiedDatabase(postgres_url, NOW)
+    yield database
+    database.drop()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -56,16 +52,8 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         shutil.copy(request.getfixturevalue("sqlite_template"), path)
         yield f"sqlite:///{path}"
         return
-    server, template = (
-        request.getfixturevalue("postgres_url"),
-        request.getfixturevalue("postgres_template"),
-    )
-    name = f"winback_{os.getpid()}_{os.urandom(4).hex()}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
-    yield _database_url(server, name)
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    database: EmptiedDatabase = request.getfixturevalue("postgres_database")
+    yield database.renew()
 
 
 @pytest.fixture
@@ -87,7 +75,3 @@ def session(engine: Engine) -> Iterator[Session]:
 def now() -> datetime:
     """Give the instant at which the test happens."""
     return NOW
-
-
-def _database_url(server: str, name: str) -> str:
-    return make_url(server).set(database=name).render_as_string(hide_password=False)
