@@ -4,8 +4,10 @@ import asyncio
 from datetime import datetime, timedelta
 from typing import Any
 
+import psycopg
+import pytest
 from sqlalchemy import event, select
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, InternalError, OperationalError
 from sqlalchemy.orm import Session
 
 from tests.delivery.desks import claimed_at_desk
@@ -137,7 +139,18 @@ async def test_a_claim_that_grew_old_is_looked_at_anew(shop: Shop) -> None:
     assert shop.mail.sent == []
 
 
-async def test_a_pace_that_cannot_be_asked_is_asked_once_for_a_whole_batch(shop: Shop) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        pytest.param(OperationalError(None, None, Exception("database is locked")), id="locked"),
+        pytest.param(
+            InternalError(None, None, psycopg.errors.ReadOnlySqlTransaction()), id="a-standby"
+        ),
+    ],
+)
+async def test_a_pace_that_cannot_be_asked_is_asked_once_for_a_whole_batch(
+    shop: Shop, error: DBAPIError
+) -> None:
     """Each try may wait two seconds for a lock, and the loop with it: all others go back at once.
 
     A second later it is tried again, and nothing was lost (P2).
@@ -152,7 +165,7 @@ async def test_a_pace_that_cannot_be_asked_is_asked_once_for_a_whole_batch(shop:
     def _refuse(*said: Any) -> None:
         if is_locked and "paces" in said[2]:
             tries.append(said[2])
-            raise OperationalError(None, None, Exception("database is locked"))
+            raise error
 
     called = await asyncio.gather(*map(desk.call, batch))
     shop.clock.set_to(shop.now + LASTS)
@@ -161,7 +174,7 @@ async def test_a_pace_that_cannot_be_asked_is_asked_once_for_a_whole_batch(shop:
 
     assert len(tries) == 1
     assert {one.result for one in called} == {
-        NotCalled("not called with OperationalError", again=True)
+        NotCalled(f"not called with {type(error).__name__}", again=True)
     }
     assert {type(one.result) for one in later} == {Accepted}
 

@@ -14,10 +14,10 @@ from functools import partial
 from math import ceil
 from typing import Any, Final
 
-from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from winback.clock import Clock
+from winback.database.retrying import is_away
 from winback.delivery.breaker import (
     BUSY_IN_A_ROW,
     LONGEST_REST,
@@ -207,8 +207,8 @@ class Desk:
             return Called(claimed, Refused("template", str(broken), "message"))
         except Exception as broken:  # noqa: BLE001 - the edge of the send loop
             # A database that is away comes back, and no claim goes through before.
-            is_away = isinstance(broken, OperationalError)
-            return Called(claimed, NotCalled(_told(claimed, "not called", broken), again=is_away))
+            again = is_away(broken)
+            return Called(claimed, NotCalled(_told(claimed, "not called", broken), again=again))
         if stopped is not None:
             return Called(claimed, stopped)
         self.called[claimed.message_id] = self.throttles[claimed.channel].round
