@@ -18,6 +18,7 @@ from winback.delivery.calling import POLL, Desk
 from winback.delivery.claiming import claim, due_messages
 from winback.delivery.composing import Claimed
 from winback.delivery.doubting import LOOKS, settle_doubts
+from winback.delivery.isolating import Isolation
 from winback.delivery.leases import LEASE, LeaseLost, begin_worker, end_worker
 from winback.delivery.outbox import SendCounts
 from winback.delivery.queueing import queue_due
@@ -37,9 +38,7 @@ def others_take_over(shop: Shop) -> None:
     with Session(shop.engine) as session:
         session.execute(update(Worker).values(place="elsewhere"))
         session.commit()
-    run = shop.run()
-    with Session(shop.engine) as session, session.begin():
-        settle_doubts(session, run, at=shop.clock.now())
+    settle_doubts(shop.run(), Isolation("message"), at=shop.clock.now())
 
 
 def taking_over(shop: Shop, result: Result) -> Callable[[Outgoing], Result]:

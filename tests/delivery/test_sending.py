@@ -21,6 +21,7 @@ from winback.database.tables import (
     Voucher,
 )
 from winback.delivery.doubting import settle_doubts
+from winback.delivery.isolating import Isolation
 from winback.delivery.outbox import SendCounts
 from winback.messages.compiling import template_by_id
 from winback.messages.keeping import read_context
@@ -387,8 +388,7 @@ def test_a_doubt_counts_from_its_own_day_however_late_a_run_sees_it(
     doubted_at = shop.now
 
     shop.now += noticed_after
-    with Session(shop.engine) as session, session.begin():
-        settle_doubts(session, shop.run(), at=shop.now)
+    settle_doubts(shop.run(), Isolation("message"), at=shop.now)
 
     enrollment = shop.enrollment(one)
     due_on = (doubted_at + due_after).date()

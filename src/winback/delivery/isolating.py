@@ -8,14 +8,20 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
+from sqlalchemy import Engine
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, StatementError
+from sqlalchemy.orm import Session
 
+from winback.database.retrying import transacted
 from winback.delivery.leases import LeaseLost
 from winback.errors import tell_discreetly
+from winback.failpoints import Commit
 
 _log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 MOST: Final = 50
 """So many a run puts aside; what raises about more than these is no fault of single rows."""
@@ -43,6 +49,16 @@ def working_at_rows() -> Iterator[None]:
         raise RowError(error) from error
 
 
+def transacted_rows(engine: Engine, name: Commit, work: Callable[[Session], T]) -> T:
+    """Work at rows in a transaction of its own; raises RowError, and then nothing was done."""
+
+    def guarded(session: Session) -> T:
+        with working_at_rows():
+            return work(session)
+
+    return transacted(engine, name, guarded)
+
+
 def _is_of_a_row(error: Exception) -> bool:
     if isinstance(error, DBAPIError):
         return isinstance(error, DataError | IntegrityError)
@@ -65,12 +81,13 @@ class Isolation:
         self,
         ids: Sequence[int],
         at_once: Callable[[Sequence[int]], None],
-        put_aside: Callable[[int, str], None],
+        put_aside: Callable[[int, str], None] | None = None,
     ) -> None:
         """Work at these; ``put_aside`` is given each that cannot be worked at, and why not.
 
-        Each call of either is a transaction of its own, and says by a RowError that nothing was
-        done. Why is the kind of the error alone: what it says may hold a name or an address.
+        Without it such a row is left as it is, for the next run to try. Each call of either is a
+        transaction of its own, and says by a RowError that nothing was done. Why is the kind of
+        the error alone: what it says may hold a name or an address.
         """
         try:
             at_once(ids)
@@ -89,6 +106,8 @@ class Isolation:
             return
         self.number += 1
         _log.error("%s %d is put aside: %s", self.what, ids[0], tell_discreetly(error))
+        if put_aside is None:
+            return
         try:
             put_aside(ids[0], type(error).__name__)
         except RowError as worse:

@@ -2,7 +2,7 @@
 
 News that carries our send id is evidence: it settles a doubt, repairs the row and sends nothing
 (FACTS.md DS-5, DS-7). The step that a late acceptance stands for is passed by the next send run
-(``doubting.pass_proven``), which knows the business's day.
+(``doubting.settle_doubts``), which knows the business's day.
 """
 
 from collections.abc import Callable

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from sqlalchemy.orm import Session
 
@@ -14,7 +14,7 @@ from winback.database.retrying import transacted
 from winback.database.tables import Message
 from winback.delivery.cases import open_cases
 from winback.delivery.gate import WRITTEN_TO
-from winback.delivery.isolating import Isolation, working_at_rows
+from winback.delivery.isolating import Isolation, transacted_rows
 from winback.delivery.planning import Plan, due_ids, plan_batch
 from winback.delivery.run import Run
 from winback.delivery.telling import tell_owner, tell_unplanned
@@ -28,8 +28,6 @@ from winback.failpoints import Commit, committing
 from winback.states import MessageState
 from winback.vouchers.reserving import NotExported, RunOut, UsedUp, reserve_many
 from winback.vouchers.stock import fill
-
-T = TypeVar("T")
 
 _BATCH: Final = 500
 _NOT_EXPORTED: Final = "the codes of {} are not exported yet: winback voucher export"
@@ -120,23 +118,17 @@ class _Some:
 
     def work(self, name: Commit, work: _Work, ids: Sequence[int]) -> None:
         """Work at these; whoever cannot be worked at is left as they are."""
+        engine = self.run.business.engine
 
         def at_once(ids: Sequence[int]) -> None:
-            self.done += self._transacted(name, lambda session: work(session, self.run, ids))
+            self.done += transacted_rows(engine, name, lambda session: work(session, self.run, ids))
 
         def put_aside(id_: int, kind: str) -> None:
             self.put_aside.add(id_)
             tell = partial(tell_unplanned, run=self.run, enrollment_id=id_, kind=kind)
-            self._transacted(name, tell)
+            transacted_rows(engine, name, tell)
 
         self.enrollments.work(ids, at_once, put_aside)
-
-    def _transacted(self, name: Commit, work: Callable[[Session], T]) -> T:
-        def guarded(session: Session) -> T:
-            with working_at_rows():
-                return work(session)
-
-        return transacted(self.run.business.engine, name, guarded)
 
 
 def _wake(session: Session, run: Run, ids: Sequence[int]) -> Queued:

@@ -12,10 +12,9 @@ from random import Random
 from sqlalchemy.orm import Session
 
 from winback.business import Business
-from winback.clock import Clock
+from winback.clock import Clock, Wait
 from winback.database.engine import salt_of
-from winback.database.retrying import transacted
-from winback.delivery.calling import Desk, Wait
+from winback.delivery.calling import Desk
 from winback.delivery.closing import channels_to_try
 from winback.delivery.doubting import settle_doubts
 from winback.delivery.isolating import Isolation
@@ -47,13 +46,10 @@ async def send_due(
     counts = SendCounts()
     with leased(business.engine, clock) as lease:
         providers = {channel: sender.name for channel, sender in senders.items()}
-
-        def settle(session: Session) -> tuple[Run, int]:
+        with Session(business.engine.execution_options(winback_reads_only=True)) as session:
             run = Run(business, now, rng, providers, salt_of(session))
-            return run, settle_doubts(session, run, at=clock.now())
-
-        run, counts.unconfirmed = transacted(business.engine, "send.settle", settle)
-        enrollments = Isolation("enrollment")
+        doubts, enrollments = Isolation("message"), Isolation("enrollment")
+        counts.unconfirmed = settle_doubts(run, doubts, at=clock.now())
         queued = queue_due(run, enrollments)
         counts.cases, counts.skipped = queued.cases, queued.skipped
         counts.postponed = queued.postponed
@@ -64,8 +60,8 @@ async def send_due(
         outbox = Outbox(desk, counts, in_flight=in_flight, is_present=is_present)
         await _send_queued(outbox)
     # Last of all: whoever can be written to is, and yet the run failed.
-    enrollments.tell()
-    outbox.unprepared.tell()
+    for isolation in (doubts, enrollments, outbox.unprepared):
+        isolation.tell()
     return counts
 
 
