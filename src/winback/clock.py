@@ -3,7 +3,7 @@
 Everything else takes ``now``, an aware UTC instant, as an argument.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Protocol
@@ -17,6 +17,10 @@ class Clock(Protocol):
 
     def now(self) -> datetime:
         """Give the present instant, aware, in UTC."""
+
+
+Wait = Callable[[float], Awaitable[None]]
+"""Lets so many seconds go by, none where they are negative."""
 
 
 @dataclass(frozen=True, slots=True)

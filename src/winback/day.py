@@ -18,12 +18,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from winback.business import Business
-from winback.clock import Clock
+from winback.clock import Clock, Wait
 from winback.database.retrying import transacted
 from winback.database.tables import StageRun, table_of
 from winback.delivery.admitting import mails_for_new
 from winback.delivery.brakes import apply_brakes
-from winback.delivery.calling import Wait
 from winback.delivery.evidence import resolve_doubts
 from winback.delivery.sending import send_due
 from winback.enrollment.detecting import detect as detect_lapses

@@ -7,7 +7,7 @@ so the lease, our own switch and the channel are asked again right before (FACTS
 import asyncio
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from sqlalchemy.orm import Session
 
-from winback.clock import Clock
+from winback.clock import Clock, Wait
 from winback.database.retrying import is_away
 from winback.delivery.breaker import (
     BUSY_IN_A_ROW,
@@ -27,11 +27,11 @@ from winback.delivery.breaker import (
     stays_open,
 )
 from winback.delivery.closing import close_channel
-from winback.delivery.composing import Claimed, Words, write
+from winback.delivery.composing import Claimed, write
 from winback.delivery.gate import Hold
 from winback.delivery.leases import Lease
-from winback.delivery.pace import AHEAD, at_once, pace_of
-from winback.delivery.paces import NoTurnSoon, free_from, take_turn
+from winback.delivery.lines import LONGEST_WAIT, Lines
+from winback.delivery.paces import NoTurnSoon
 from winback.delivery.recording import PAUSE, Called, NotCalled, back_off
 from winback.delivery.refusing import Refusals, stop_refused
 from winback.delivery.run import Run
@@ -57,22 +57,8 @@ _log = logging.getLogger(__name__)
 POLL: Final = timedelta(seconds=1)
 """How old what is known of our own switch may be at a call."""
 
-_LONGEST_WAIT: Final = timedelta(seconds=15)
-"""What was claimed longer ago is not called: a no may have come since (FACTS.md LAW-3)."""
-
 _A_BIT: Final = 0.001
 """Seconds: after an instant, not right on it."""
-
-_TURNS_A_SECOND: Final = 10
-"""How often a worker asks for more of a pace: for each message where the pace is slower."""
-
-
-@dataclass(slots=True)
-class _Share:
-    """What is reserved of a channel's pace and not used yet: from when, and how much."""
-
-    starts_at: datetime
-    left: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +71,6 @@ class Closing:
     """For how long, by how many times in a row."""
 
 
-Wait = Callable[[float], Awaitable[None]]
-"""Lets so many seconds go by, none where they are negative."""
-
-
 @dataclass(slots=True)
 class Desk:
     """What all calls of one run share: the ways out, the lease, the pace, and what stands still."""
@@ -98,7 +80,7 @@ class Desk:
     lease: Lease
     clock: Clock
     wait: Wait = asyncio.sleep
-    """How turns at a pace are waited for; a rehearsal moves its clock instead."""
+    """How time is let go by; a rehearsal moves its clock instead."""
     resting: dict[Channel, Hold] = field(default_factory=dict)
     """Channels that this run has found closed."""
     to_close: dict[Channel, Closing] = field(default_factory=dict)
@@ -110,17 +92,10 @@ class Desk:
 
     With the round of their channel's throttle in which they were.
     """
-    in_line: Counter[Channel] = field(default_factory=Counter)
-    """How many wait for their turn at the channel's pace."""
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when there may be something to do for who claims and records."""
-    _shares: dict[Channel, _Share] = field(default_factory=dict)
-    _free_from: dict[Channel, datetime] = field(default_factory=dict)
-    """Not before this instant are tokens of a channel's pace free; others may have taken more."""
-    _largest: Counter[Channel] = field(default_factory=Counter)
-    """The most tokens that a message of a channel has needed."""
-    _has_others: bool = False
-    """Whether other workers share a pace with this one."""
+    lines: Lines = field(init=False)
+    """Who waits for a turn at a pace."""
     to_try: set[Channel] = field(default_factory=set)
     """Channels that were closed: one message goes first."""
     refusals: Refusals = field(default_factory=Refusals)
@@ -137,21 +112,15 @@ class Desk:
     _polled_at: datetime | None = None
     _no_beat: Setback = field(init=False)
     """When the lease could not be renewed last."""
-    _no_turn: Setback = field(init=False)
-    """When no turn could be asked for last."""
 
     def __post_init__(self) -> None:
-        """Begin without a failure."""
-        self._no_beat, self._no_turn = Setback(self.clock), Setback(self.clock)
+        """Begin with empty lines, and without a failure."""
+        self.lines = Lines(self.run, self.clock, self.wait, self.wake)
+        self._no_beat = Setback(self.clock)
 
     def saw(self, pauses: Pauses) -> None:
         """Take note of what stood still just now."""
         self._pauses, self._polled_at = pauses, self.clock.now()
-
-    def pace(self, channel: Channel) -> float | None:
-        """Give how many a second may leave by a channel; None where nothing limits it."""
-        settings = self.run.business.settings
-        return pace_of(settings.policies, channel, settings.mode)
 
     def holds(self, now: datetime) -> bool:
         """Say whether this worker may claim and call; where it stood still, one beat tells.
@@ -164,32 +133,6 @@ class Desk:
             self.lease.renew(self.run.writes, self.clock)
         return self.lease.holds(now)
 
-    def looks_at_line(self, channel: Channel) -> None:
-        """Look how far a channel's pace is taken already, by all workers."""
-        with Session(self.run.reads) as session:
-            found = free_from(session, self._bucket(channel))
-        if found is not None:
-            own = self._free_from.get(channel)
-            self._has_others = self._has_others or (own is not None and found > own)
-            self._free_from[channel] = found
-
-    def fit(self, channel: Channel, per_second: float, *, most: int) -> int:
-        """Give how many of a channel may be claimed now, to leave within a moment."""
-        each = self._largest[channel] or 1
-        return at_once(per_second, most=most, each=each, ahead=self._ahead(channel))
-
-    async def wait_for_line(self, channel: Channel) -> None:
-        """Wait until something of a channel may be claimed again."""
-        seconds = (self._ahead(channel) - AHEAD).total_seconds()
-        # Those who wait for the same instant would all claim then, and all but one in vain.
-        apart = self.run.rng.random() if self._has_others else 0.0
-        await self.wait(max(seconds, 0.0) + apart + _A_BIT)
-        self.wake.set()
-
-    def _ahead(self, channel: Channel) -> timedelta:
-        free_from = self._free_from.get(channel)
-        return max(free_from - self.clock.now(), timedelta(0)) if free_from else timedelta(0)
-
     def call(self, claimed: Claimed) -> Coroutine[Any, Any, Called]:
         """Make the call of a message that was claimed just now, unless something stops it."""
         return self._call(claimed, self.clock.now())
@@ -197,11 +140,11 @@ class Desk:
     async def _call(self, claimed: Claimed, claimed_at: datetime) -> Called:
         try:
             words = write(self.run, claimed)
-            await self._wait_for_turn(claimed.channel, words)
+            if claimed.channel not in self.resting:
+                await self.lines.wait_to_call(claimed.channel, words.segments or 1)
             waited = self.clock.now() - claimed_at
             stopped = _overdue(words.outgoing, waited) or self._stopped(claimed)
-        except NoTurnSoon as later:
-            self._free_from[claimed.channel] = later.starts_at
+        except NoTurnSoon:
             return Called(claimed, NotCalled("others go first at its pace", again=True))
         except TemplateError as broken:
             return Called(claimed, Refused("template", str(broken), "message"))
@@ -391,50 +334,11 @@ class Desk:
             return pauses.countries.get(country_of(claimed.point.address) or "")
         return why
 
-    async def _wait_for_turn(self, channel: Channel, words: Words) -> None:
-        """Wait until the pace of the channel, which all workers share, lets a message through."""
-        per_second = self.pace(channel)
-        if per_second is None or channel in self.resting:
-            return
-        amount = words.segments or 1
-        self._largest[channel] = max(self._largest[channel], amount)
-        starts_at = self._turn(channel, amount, per_second)
-        self.in_line[channel] += 1
-        try:
-            await self.wait((starts_at - self.clock.now()).total_seconds())
-        finally:
-            self.in_line[channel] -= 1
-            self.wake.set()
-
-    def _bucket(self, channel: Channel) -> str:
-        return f"{self.senders[channel].name}:{channel}"
-
-    def _turn(self, channel: Channel, amount: int, per_second: float) -> datetime:
-        """Take what a message needs out of our share, with a new one where that is used up."""
-        share = self._shares.get(channel)
-        if share is None or share.left < amount:
-            wanted = max(amount, int(per_second / _TURNS_A_SECOND))
-            with self._no_turn.trying():
-                starts_at = take_turn(
-                    self.run.writes,
-                    self._bucket(channel),
-                    wanted,
-                    per_second=per_second,
-                    now=self.clock.now(),
-                    within=_LONGEST_WAIT,
-                )
-            share = self._shares[channel] = _Share(starts_at, wanted)
-            self._free_from[channel] = starts_at + timedelta(seconds=wanted / per_second)
-        starts_at = share.starts_at
-        share.left -= amount
-        share.starts_at += timedelta(seconds=amount / per_second)
-        return starts_at
-
 
 def _overdue(outgoing: Outgoing, waited: timedelta) -> NotCalled | None:
     """Say that a message must be looked at anew: its claim is too old, or its validity over."""
     left = _left(outgoing, waited) if isinstance(outgoing, OutgoingText) else 1
-    if left < 1 or waited > _LONGEST_WAIT:
+    if left < 1 or waited > LONGEST_WAIT:
         return NotCalled("it waited too long for its turn", again=True)
     return None
 

@@ -176,16 +176,16 @@ class Outbox:
         if self.desk.rests(channel):
             self._stand(stream, self.desk.wait_for_rest(channel))
             return
-        if self.desk.pace(channel) is None:
+        if self.desk.lines.pace(channel) is None:
             return
         if self._room(stream):
             try:
-                self.desk.looks_at_line(channel)
+                self.desk.lines.look(channel)
             except DBAPIError as away:
                 self._be_patient(away)
                 return
-        if not self._room(stream) and not self.desk.in_line[channel]:
-            self._stand(stream, self.desk.wait_for_line(channel))
+        if not self._room(stream) and not self.desk.lines.waiting[channel]:
+            self._stand(stream, self.desk.lines.wait_to_claim(channel))
 
     def _stand(self, stream: _Stream, waiting: Coroutine[Any, Any, None]) -> None:
         stream.in_line = asyncio.create_task(waiting)
@@ -225,11 +225,11 @@ class Outbox:
             return 0 if stream.flying else min(PROBES, len(stream.ids))
         share = max(1, self.in_flight // max(1, busy))
         share = self.desk.throttles[stream.channel].share(share)
-        pace, size = self.desk.pace(stream.channel), max(1, share // 2)
+        pace, size = self.desk.lines.pace(stream.channel), max(1, share // 2)
         if pace is not None:
-            if self.desk.in_line[stream.channel]:
+            if self.desk.lines.waiting[stream.channel]:
                 return 0
-            size = self.desk.fit(stream.channel, pace, most=size)
+            size = self.desk.lines.fit(stream.channel, pace, most=size)
         fits = stream.flying + size <= share and len(self.calls) + size <= self.in_flight
         return min(size, len(stream.ids)) if fits else 0
 
@@ -255,7 +255,7 @@ class Outbox:
                 self.calls[task] = self.waiting.pop()
                 stream.flying += 1
                 task.add_done_callback(self._on_end)
-            if self.desk.pace(stream.channel) is not None:
+            if self.desk.lines.pace(stream.channel) is not None:
                 return  # The calls get in line when they begin.
 
     def _unclaim(self, stream: _Stream, ids: Sequence[int]) -> None:
