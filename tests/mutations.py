@@ -56,7 +56,7 @@ MUTATIONS: Final = (
         "no unique index on (enrollment, step)",
         (
             Change(
-                "src/winback/database/tables.py",
+                "src/winback/database/tables/messages.py",
                 '"step",\n            unique=True,',
                 '"step",\n            unique=False,',
             ),
