@@ -44,8 +44,7 @@ def find_needs(
             "{n} {people} for an answer, a call or a repair; see: winback desk",
         ),
         *doubt_needs(read_unknown(session), now=now),
-        *_unprepared(session),
-        *_unplanned(session, business, now),
+        *_broken(session, business, now),
         *_counted(
             session,
             "unfinished",
@@ -82,8 +81,7 @@ def find_urgent(
     return (
         *_paused(session, now),
         *left,
-        *_unprepared(session),
-        *_unplanned(session, business, now),
+        *_broken(session, business, now),
         *_dead_since_told(session, business.zone),
         *_template_needs(session, business),
         *stock_needs(lines, business.settings.mode),
@@ -158,29 +156,36 @@ def _ids(ids: Sequence[int]) -> str:
     return shown if len(ids) <= _SHOWN else f"{shown}, and others"
 
 
-def _unprepared(session: Session) -> tuple[Need, ...]:
-    ids = read_unprepared(session)
-    if not ids:
-        return ()
-    are = "message cannot" if len(ids) == 1 else "messages cannot"
-    says = (
-        f"{len(ids):,} {are} be prepared ({_ids(ids)}): tried again on the next day until too "
-        "late; the log of send says what is broken"
-    )
-    return (Need("unprepared", len(ids), says),)
-
-
-def _unplanned(session: Session, business: Business, now: datetime) -> tuple[Need, ...]:
+def _broken(session: Session, business: Business, now: datetime) -> tuple[Need, ...]:
+    """Tell what send left as it is: something of our own is broken about just that."""
     zone = business.zone
-    ids = read_unplanned(session, today=local_date(now, zone), zone=zone)
+    unplanned = read_unplanned(session, today=local_date(now, zone), zone=zone)
+    return (
+        *_undone(
+            "unprepared",
+            read_unprepared(session),
+            ("message cannot be prepared", "messages cannot be prepared"),
+            then="tried again on the next day until too late",
+        ),
+        *_undone(
+            "unplanned",
+            unplanned,
+            ("enrollment cannot be planned", "enrollments cannot be planned"),
+            then="left as they are, and tried again by each send run",
+        ),
+    )
+
+
+def _undone(
+    what: str, ids: Sequence[int], forms: tuple[str, str], *, then: str
+) -> tuple[Need, ...]:
     if not ids:
         return ()
-    are = "enrollment cannot" if len(ids) == 1 else "enrollments cannot"
     says = (
-        f"{len(ids):,} {are} be planned ({_ids(ids)}): left as they are, and tried again by each "
-        "send run; the log of send says what is broken"
+        f"{len(ids):,} {forms[len(ids) != 1]} ({_ids(ids)}): {then}; "
+        "the log of send says what is broken"
     )
-    return (Need("unplanned", len(ids), says),)
+    return (Need(what, len(ids), says),)
 
 
 def _unfinished(now: datetime) -> Select[Any]:
