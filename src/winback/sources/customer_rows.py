@@ -14,7 +14,8 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from winback.customers.identity import address_hash, normalize_email, read_phone
 from winback.database.bulk import Cell
-from winback.sources.values import AmbiguousDate, TimeReader, read_list, read_yes
+from winback.sources.times import AmbiguousDate, TimeReader
+from winback.sources.values import read_list, read_yes
 from winback.states import Channel, ConsentState
 
 T = TypeVar("T")

@@ -10,8 +10,9 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from winback.database.bulk import Cell
+from winback.sources.amounts import amount_reader, known_currencies
 from winback.sources.protocol import BadRow
-from winback.sources.values import AmbiguousDate, TimeReader, amount_reader, known_currencies
+from winback.sources.times import AmbiguousDate, TimeReader
 from winback.states import PurchaseKind
 
 OPTIONAL: Final = {
