@@ -18,7 +18,11 @@ BUSY_IN_A_ROW: Final = 10
 """Refusals for being busy, one after the other, that open it: surely not sent, so more may be."""
 PROBES: Final = 1
 """How many messages try a channel that was open."""
+PAUSE: Final = timedelta(hours=1)
+"""How long a channel stands still after its account or sender was refused."""
 
+_BACK_OFF: Final = timedelta(minutes=1)
+"""How long a busy provider is left alone where it does not say."""
 _FIRST: Final = timedelta(minutes=1)
 _GROWTH: Final = 4
 _LONGEST: Final = timedelta(hours=1)
@@ -35,6 +39,15 @@ def stays_busy(strikes: int, *, chance: float) -> timedelta:
     Nothing was sent and nothing is in doubt, so it is tried sooner. ``chance`` is from 0 to 1.
     """
     return _stays(strikes, 2) * (1 + chance / 2)
+
+
+def back_off(asked_seconds: float | None, *, chance: float) -> timedelta:
+    """Give how long what a provider was too busy for waits: as it says, not the same for all.
+
+    FACTS.md SG-15. ``chance`` is from 0 to 1.
+    """
+    wait = _BACK_OFF if asked_seconds is None else timedelta(seconds=asked_seconds)
+    return wait * (1 + chance / 2)
 
 
 def _stays(strikes: int, growth: int) -> timedelta:

@@ -145,8 +145,8 @@ class Outbox:
     async def wait_for_busy(self) -> None:
         """Wait until what a provider was too busy for may be tried once more."""
         back_at, self.back_at = self.back_at, None
-        if back_at is not None and self.desk.is_patient and not self.desk.lease.is_lost:
-            await self.desk.pass_time(back_at)
+        if back_at is not None and self.desk.channels.is_patient and not self.desk.lease.is_lost:
+            await self.desk.channels.pass_time(back_at)
             self._go_on(timedelta(0))
 
     async def send_all(self) -> None:
@@ -173,8 +173,8 @@ class Outbox:
         channel = stream.channel
         if stream.in_line or not stream.ids:
             return
-        if self.desk.rests(channel):
-            self._stand(stream, self.desk.wait_for_rest(channel))
+        if self.desk.channels.rests(channel):
+            self._stand(stream, self.desk.channels.wait_for_rest(channel))
             return
         if self.desk.lines.pace(channel) is None:
             return
@@ -192,11 +192,11 @@ class Outbox:
         stream.in_line.add_done_callback(lambda _: stream.leave_line())
 
     def _closes_silent(self) -> bool:
-        self.desk.close_silent()
-        return bool(self.desk.to_close)
+        self.desk.channels.close_silent(self.desk.run.now)
+        return bool(self.desk.channels.to_close)
 
     def _is_busy(self) -> bool:
-        has_results = self.calls or self.ended or self.desk.to_close
+        has_results = self.calls or self.ended or self.desk.channels.to_close
         return bool(has_results) or any(stream.ids for stream in self.streams.values())
 
     async def _sleep(self) -> None:
@@ -217,14 +217,14 @@ class Outbox:
 
         Channels share alike, so that a slow one neither stops the other nor is stopped by it.
         """
-        if self._is_away() or self.desk.rests(stream.channel):
+        if self._is_away() or self.desk.channels.rests(stream.channel):
             return 0
         busy = sum(bool(one.ids) for one in self.streams.values())
-        if stream.channel in self.desk.to_try:
+        if stream.channel in self.desk.channels.to_try:
             # It was closed: one message tries it, the others follow when that went through.
             return 0 if stream.flying else min(PROBES, len(stream.ids))
         share = max(1, self.in_flight // max(1, busy))
-        share = self.desk.throttles[stream.channel].share(share)
+        share = self.desk.channels.throttles[stream.channel].share(share)
         pace, size = self.desk.lines.pace(stream.channel), max(1, share // 2)
         if pace is not None:
             if self.desk.lines.waiting[stream.channel]:
@@ -276,7 +276,7 @@ class Outbox:
         engine, worker_id = desk.run.writes, desk.lease.worker_id
         if not desk.holds(desk.clock.now()):
             raise LeaseLost(worker_id)
-        resting = desk.standing()
+        resting = desk.channels.standing(desk.run.now)
 
         def transact() -> Claims:
             self.waiting = waiting
@@ -333,11 +333,11 @@ class Outbox:
             self.desk.wake.set()
 
     def _must_record(self) -> bool:
-        if not self.calls or self.desk.to_close or len(self.ended) >= _RECORD_AT:
+        if not self.calls or self.desk.channels.to_close or len(self.ended) >= _RECORD_AT:
             return True
         if self.ended and self.away.is_tried:
             return True
-        if self.desk.refusals.are_urgent():
+        if self.desk.channels.refusals.are_urgent():
             return True
         return self.record_at is not None and asyncio.get_running_loop().time() >= self.record_at
 
@@ -398,7 +398,7 @@ class Outbox:
             raise away
         desk, has_failed_before = self.desk, self.away.is_tried
         is_worth_it = self.away.fails(asyncio.get_running_loop().time())
-        has_results = self.calls or self.ended or desk.to_close
+        has_results = self.calls or self.ended or desk.channels.to_close
         if not is_worth_it or not (has_results or desk.lease.holds(desk.clock.now())):
             raise away
         if has_failed_before:
@@ -409,7 +409,7 @@ class Outbox:
         """Stop in the middle: what was being called is in doubt, what was not goes back."""
         await self._end_calls()
         self.away = Patience(longest=AT_THE_END)
-        while self.ended or self.desk.to_close:
+        while self.ended or self.desk.channels.to_close:
             self._write_down()
             if self.away.is_tried:
                 await asyncio.sleep(AGAIN_AFTER)

@@ -7,7 +7,7 @@ by the send id: a row that was claimed anew since is not touched (DS-10).
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
 from functools import partial
 from typing import Any, Final
@@ -21,6 +21,7 @@ from winback.database.among import among
 from winback.database.history import record_moves
 from winback.database.many import update_rows
 from winback.database.tables import ChannelPause, Enrollment, Message, table_of
+from winback.delivery.breaker import PAUSE, back_off
 from winback.delivery.closing import channels_to_try, close_channel, close_country
 from winback.delivery.composing import Claimed
 from winback.delivery.daily import give_back
@@ -40,13 +41,7 @@ from winback.providers.outgoing import Accepted, Busy, Refused, Result, Scope, U
 from winback.states import Channel, EventKind, MessageState, SuppressionReason
 from winback.vouchers.reserving import return_unsent
 
-PAUSE: Final = timedelta(hours=1)
-"""How long a channel stands still after its account or sender was refused."""
-
 _IN_COUNTRY: Final[Scope] = "sender_in_country"
-
-BACK_OFF: Final = timedelta(minutes=1)
-"""How long a busy provider is left alone where it does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,16 +88,6 @@ def record_results(session: Session, run: Run, called: Sequence[Called]) -> None
     _refuse(session, run, by_kind[Refused])
     # Last, since claims wait for the counters and this would wait for nothing more.
     give_back(session, unsent)
-
-
-def back_off(run: Run, busy: Busy) -> datetime:
-    """Give when to try again: when the provider says, never at the same instant for all.
-
-    FACTS.md SG-15.
-    """
-    asked = busy.retry_after_seconds
-    wait = BACK_OFF if asked is None else timedelta(seconds=asked)
-    return run.now + wait * (1 + run.rng.random() / 2)
 
 
 def _kind(result: Result | NotCalled) -> type[object]:
@@ -279,7 +264,8 @@ def _until(run: Run, result: Result | NotCalled, *, is_probe: bool) -> tuple[dat
     if isinstance(result, NotCalled):
         return run.now, result.why
     if isinstance(result, Busy):
-        return back_off(run, result), result.reason
+        wait = back_off(result.retry_after_seconds, chance=run.rng.random())
+        return run.now + wait, result.reason
     assert isinstance(result, Refused)  # noqa: S101 - see _kind
     # The next one to try the channel is another one: perhaps only this one meets the refusal.
     # And what waits for a country looks each day whether an operator let it go on.

@@ -19,9 +19,9 @@ from sqlalchemy import Row, bindparam, exists, select
 from sqlalchemy.orm import Session
 
 from winback.database.tables import Enrollment, Message, Suppression
+from winback.delivery.breaker import PAUSE
 from winback.delivery.closing import close_channel
 from winback.delivery.gate import Hold
-from winback.delivery.recording import PAUSE
 from winback.enrollment.pausing import BRAKE, PauseScope, pause
 from winback.providers.outgoing import Refused
 from winback.states import Channel, MessageState, SuppressionReason

@@ -55,7 +55,7 @@ async def send_due(
         counts.postponed = queued.postponed
         desk = Desk(run, senders, lease, clock, wait, is_patient=is_present)
         with Session(run.reads) as session:
-            desk.to_try = channels_to_try(session, run.now)
+            desk.channels.to_try = channels_to_try(session, run.now)
         in_flight = business.settings.policies.in_flight
         outbox = Outbox(desk, counts, in_flight=in_flight, is_present=is_present)
         await _send_queued(outbox)
@@ -69,6 +69,6 @@ async def _send_queued(outbox: Outbox) -> None:
     """Send until nothing is due that was not looked at: a refusal may queue the other channel."""
     while not outbox.desk.lease.is_lost and outbox.look():
         # Each pass asks anew who is busy; a channel that was closed is noted in the database.
-        outbox.desk.resting.clear()
+        outbox.desk.channels.resting.clear()
         await outbox.send_all()
         await outbox.wait_for_busy()
