@@ -23,8 +23,8 @@ from winback.database.tables import (
 from winback.delivery.doubting import settle_doubts
 from winback.delivery.isolating import Isolation
 from winback.delivery.outbox import SendCounts
-from winback.messages.compiling import template_by_id
 from winback.messages.keeping import read_context
+from winback.messages.publishing import template_by_id
 from winback.messages.rendering import render
 from winback.providers.outgoing import (
     Accepted,

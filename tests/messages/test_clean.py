@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from tests.messages.kit import CAMPAIGN, FACTS
 from winback.messages.clean import CleanList
-from winback.messages.compiling import lint_shelf
+from winback.messages.mistakes import lint_shelf
 from winback.messages.shelf import load_shelf
 
 home, hours = Path(sys.argv[1]), sys.argv[2]

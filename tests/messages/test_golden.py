@@ -11,8 +11,8 @@ import pytest
 
 from winback.campaign.loading import load_campaigns, load_facts
 from winback.messages.building import compile_template
-from winback.messages.compiling import lint_shelf, shelf_warnings
 from winback.messages.lint import Position, positions_of
+from winback.messages.mistakes import lint_shelf, shelf_warnings
 from winback.messages.rendering import render
 from winback.messages.sample import ADA, AMERICAN, NAMELESS, sample_context, sample_voucher
 from winback.messages.segments import count_segments

@@ -7,8 +7,8 @@ import pytest
 from winback.campaign.facts import Facts
 from winback.campaign.loading import plain_campaign
 from winback.messages.building import compile_template
-from winback.messages.compiling import lint_shelf, mistakes_of
 from winback.messages.lint import positions_of, warnings
+from winback.messages.mistakes import lint_shelf, mistakes_of
 from winback.messages.positions import positions_in
 from winback.messages.shelf import load_shelf
 from winback.states import Channel

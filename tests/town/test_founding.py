@@ -7,7 +7,7 @@ import pytest
 
 from winback.campaign.loading import load_campaigns, load_facts
 from winback.errors import ConfigError
-from winback.messages.compiling import lint_shelf
+from winback.messages.mistakes import lint_shelf
 from winback.messages.shelf import load_shelf
 from winback.settings import load_settings
 from winback.sources.config import load_sources

@@ -94,7 +94,7 @@ def _read_by_campaigns(
     from winback.campaign.drafts import draft_campaigns, draft_facts, pools_in
     from winback.campaign.facts import Facts
     from winback.campaign.loading import read_campaigns
-    from winback.messages.compiling import lint_shelf, shelf_warnings
+    from winback.messages.mistakes import lint_shelf, shelf_warnings
     from winback.messages.shelf import load_shelf
     from winback.vouchers.stock import pool_mistakes
 

@@ -19,8 +19,8 @@ from winback.delivery.run import Run
 from winback.enrollment.passing import Done
 from winback.enrollment.timeline import StepEnd
 from winback.errors import TemplateError
-from winback.messages.compiling import published_variants
 from winback.messages.context import CustomerView
+from winback.messages.publishing import published_variants
 from winback.messages.rendering import render
 from winback.messages.templates import PublishedTemplate
 from winback.messages.variants import variant_for

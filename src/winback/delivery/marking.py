@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from winback.errors import TemplateError
-from winback.messages.compiling import template_by_id
+from winback.messages.publishing import template_by_id
 from winback.messages.rendering import render
 
 _LINK = "/l/"

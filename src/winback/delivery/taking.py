@@ -25,10 +25,10 @@ from winback.delivery.looking import Sight
 from winback.delivery.machine import MessageEvent, move
 from winback.delivery.run import Run
 from winback.delivery.windows import validity_seconds
-from winback.messages.compiling import published_variants
 from winback.messages.context import CustomerView
 from winback.messages.keeping import keep_shared, own_part, shared_part
 from winback.messages.links import Links, ShortLink, short_links
+from winback.messages.publishing import published_variants
 from winback.messages.templates import PublishedTemplate
 from winback.messages.variants import variant_for
 from winback.states import Channel, MessageState

@@ -12,10 +12,10 @@ from winback.clock import local_date
 from winback.database.tables import Customer, Purchase
 from winback.errors import ConfigError, Mistake
 from winback.messages.building import compile_template
-from winback.messages.compiling import mistakes_of
 from winback.messages.context import Context, CustomerView, VoucherView, build_context
 from winback.messages.headers import email_headers
 from winback.messages.links import build_links, reply_address, short_links
+from winback.messages.mistakes import mistakes_of
 from winback.messages.positions import Position, positions_of
 from winback.messages.rendering import render
 from winback.messages.sample import SAMPLE_CODE

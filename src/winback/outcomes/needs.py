@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from winback.business import Business
 from winback.clock import local_date
 from winback.database.tables import Case, ChannelPause, Event, Message, Pause, RejectedRow
-from winback.messages.compiling import failing_edits
+from winback.messages.publishing import failing_edits
 from winback.outcomes.account import UNFINISHED_AFTER
 from winback.outcomes.figures import Need
 from winback.outcomes.unknown import Unknown, by_day, read_unknown

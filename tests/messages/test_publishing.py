@@ -9,9 +9,9 @@ from sqlalchemy.orm import Session
 
 from winback.database.tables import TemplateVersion
 from winback.errors import TemplateError
-from winback.messages.compiling import (
+from winback.messages.mistakes import lint_shelf
+from winback.messages.publishing import (
     failing_edits,
-    lint_shelf,
     published,
     published_variants,
     template_by_id,
