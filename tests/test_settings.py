@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from winback.errors import ConfigError, FileMistakes
-from winback.settings import Cap, CustomHours, Hours, QuietHours, load_settings
+from winback.policies import Cap, CustomHours, Hours, QuietHours
+from winback.settings import load_settings
 from winback.states import Mode
 
 HERE = Path(__file__).parents[1]

@@ -13,8 +13,8 @@ from winback.database.tables import ChannelDay, Link, Voucher
 from winback.delivery.budget import SPENT
 from winback.delivery.outbox import SendCounts
 from winback.periods import Period
+from winback.policies import DailyLimits
 from winback.providers.outgoing import Busy
-from winback.settings import DailyLimits
 from winback.states import Channel, MessageState, VoucherState
 
 E, T = Channel.EMAIL, Channel.SMS

@@ -9,8 +9,8 @@ from tests.delivery.shop import Shop, make_business
 from winback.database.tables import ChannelPause
 from winback.delivery.breaker import UNCLEAR_IN_A_ROW
 from winback.delivery.closing import channels_to_try, close_channel
+from winback.policies import Policies
 from winback.providers.outgoing import Accepted, Outgoing, OutgoingEmail, Refused, Result, Unclear
-from winback.settings import Policies
 from winback.states import Channel, MessageState
 
 MINUTE = timedelta(minutes=1)

@@ -12,7 +12,7 @@ from winback.campaign.schema import Campaign
 from winback.database.tables import Message
 from winback.enrollment.pausing import PauseScope, pause, resume
 from winback.periods import Period
-from winback.settings import Cap, Caps, DailyLimits
+from winback.policies import Cap, Caps, DailyLimits
 from winback.states import MessageState
 
 

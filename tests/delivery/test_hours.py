@@ -12,8 +12,8 @@ from tests.delivery.shop import DAY, HOME, Shop
 from winback.campaign.schema import Campaign
 from winback.delivery.news import apply_news
 from winback.messages.shelf import load_shelf
+from winback.policies import WEEKDAYS, CustomHours, Hours, QuietHours
 from winback.providers.outgoing import Unclear
-from winback.settings import WEEKDAYS, CustomHours, Hours, QuietHours
 from winback.states import Channel, EventKind, MessageState
 
 NIGHT = datetime(2026, 3, 3, 3, 0, tzinfo=UTC)

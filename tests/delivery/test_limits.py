@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tests.conftest import NOW
 from winback.delivery.limits import cap_opens_at, days_to_full, warm_up_limit
-from winback.settings import Cap
+from winback.policies import Cap
 
 DAY = timedelta(days=1)
 

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from winback.delivery.pace import BURST, at_once, drain_time, pace_of, reserve
 from winback.delivery.paces import take_turn
-from winback.settings import PaceSettings, Policies
+from winback.policies import PaceSettings, Policies
 from winback.states import Channel, Mode
 
 NOW = datetime(2026, 3, 2, 10, tzinfo=UTC)

@@ -16,8 +16,8 @@ from tests.delivery.test_hours import two_campaigns
 from winback.database.tables import ChannelPause, Pause
 from winback.delivery.refusing import REFUSED_IN_A_ROW
 from winback.enrollment.pausing import PauseScope, resume
+from winback.policies import Policies
 from winback.providers.outgoing import Accepted, Outgoing, Refused, Result, Scope
-from winback.settings import Policies
 from winback.states import Channel, MessageState
 
 S = MessageState

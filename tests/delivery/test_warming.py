@@ -14,7 +14,7 @@ from winback.delivery.admitting import mails_for_new
 from winback.delivery.daily import limit_today
 from winback.enrollment.detecting import DetectCounts, detect
 from winback.enrollment.pausing import BRAKE, OPERATOR, PauseScope, pause, resume
-from winback.settings import DailyLimits
+from winback.policies import DailyLimits
 from winback.states import Arm, Channel, EnrollmentState, Mode
 
 E, T = Channel.EMAIL, Channel.SMS

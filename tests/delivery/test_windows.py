@@ -29,7 +29,7 @@ from winback.delivery.windows import (
     validity_seconds,
     week_hours,
 )
-from winback.settings import WEEKDAYS, CustomHours, Hours
+from winback.policies import WEEKDAYS, CustomHours, Hours
 
 BRITAIN, STATES = Place("GB"), Place("US")
 

@@ -10,6 +10,7 @@ import pytest
 from tests.providers.examples import SERVICE, mail, text
 from winback.environment import Environment, read_environment
 from winback.errors import ConfigError, ProviderConfigError
+from winback.policies import Policies
 from winback.providers.allow_list import AllowListed
 from winback.providers.outgoing import (
     Accepted,
@@ -21,14 +22,7 @@ from winback.providers.outgoing import (
     Result,
 )
 from winback.providers.registry import make_senders, open_senders
-from winback.settings import (
-    BusinessSettings,
-    EmailSender,
-    Policies,
-    SenderSettings,
-    Settings,
-    SmsSender,
-)
+from winback.settings import BusinessSettings, EmailSender, SenderSettings, Settings, SmsSender
 from winback.states import Channel, Mode
 
 KEYS = {

@@ -28,11 +28,11 @@ from winback.delivery.leases import begin_worker
 from winback.enrollment.pausing import OPERATOR, PauseScope, pause
 from winback.messages.shelf import load_shelf
 from winback.periods import Period
+from winback.policies import CustomHours, DailyLimits, Hours, PaceSettings, QuietHours
 from winback.rehearsal.copying import LEFT_OUT
 from winback.rehearsal.results import Rehearsal
 from winback.rehearsal.schedule import Moment, Schedule, moments
 from winback.rehearsal.walking import rehearse
-from winback.settings import CustomHours, DailyLimits, Hours, PaceSettings, QuietHours
 from winback.states import Channel, MessageState, Mode
 
 CHRISTMAS: Final = datetime.fromisoformat("2026-12-21T10:00+00:00")

@@ -5,11 +5,11 @@ from decimal import Decimal
 
 import pytest
 
+from winback.policies import PaceSettings, Policies
 from winback.rehearsal.page import rehearsal_page
 from winback.rehearsal.results import Entry, Reason, Rehearsal, Sending
 from winback.rehearsal.schedule import Schedule
 from winback.rehearsal.telling import codes_by_offer, drains, facts, needs, totals
-from winback.settings import PaceSettings, Policies
 from winback.states import Arm, Channel, Mode
 
 MONDAY, TUESDAY = date(2026, 3, 2), date(2026, 3, 3)

@@ -10,7 +10,7 @@ from typing import Final
 
 from winback.delivery.areas import STATES
 from winback.delivery.windows import STRICT, Place, WeekHours
-from winback.settings import Hours
+from winback.policies import Hours
 
 
 def _daily(opens: int, closes: int, *, sunday_from: int | None = None) -> WeekHours:

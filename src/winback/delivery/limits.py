@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
-from winback.settings import Cap
+from winback.policies import Cap
 
 _WARM_UP_START: Final = 50
 _WARM_UP_GROWTH: Final = Decimal("1.5")

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from math import ceil
 from typing import Final
 
-from winback.settings import SMS_PACES, Policies
+from winback.policies import SMS_PACES, Policies
 from winback.states import Channel, Mode
 
 BURST: Final = timedelta(seconds=1)

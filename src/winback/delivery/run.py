@@ -14,7 +14,7 @@ from winback.business import Business
 from winback.campaign.schema import Campaign
 from winback.clock import local_date
 from winback.messages.context import in_order
-from winback.settings import Cap
+from winback.policies import Cap
 from winback.states import Channel, Mode
 
 PATIENCE: Final = 2.0

@@ -12,7 +12,7 @@ from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
 from winback.clock import day_start
-from winback.settings import WEEKDAYS, CustomHours, Hours
+from winback.policies import WEEKDAYS, CustomHours, Hours
 
 LONGEST_VALIDITY: Final = timedelta(hours=4)
 """How long a text may wait at the provider (FACTS.md TW-3)."""

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from winback.policies import Policies
 from winback.rehearsal.results import Rehearsal
 from winback.rehearsal.telling import needs, says_when, totals
-from winback.settings import Policies
 from winback.states import Channel, Mode
 
 _COLUMNS: Final = ("day", "enrolled", "of them held out", *Channel, "segments", "cost")

@@ -8,9 +8,9 @@ from decimal import Decimal
 from typing import Any, Final
 
 from winback.delivery.pace import drain_time, pace_of
+from winback.policies import Policies
 from winback.rehearsal.results import Rehearsal, Sending
 from winback.rehearsal.schedule import Schedule
-from winback.settings import Policies
 from winback.states import Arm, Channel, Mode
 
 WRITTEN: Final = (Channel.EMAIL, Channel.SMS)
