@@ -22,7 +22,8 @@ from winback.delivery.isolating import Isolation
 from winback.delivery.leases import LEASE, LeaseLost, begin_worker, end_worker
 from winback.delivery.outbox import SendCounts
 from winback.delivery.queueing import queue_due
-from winback.delivery.recording import Called, NotCalled, record_results
+from winback.delivery.recording import record_results
+from winback.delivery.results import Called, NotCalled
 from winback.delivery.settling import Verdict, settle_by_hand
 from winback.enrollment.pausing import PauseScope, pause, resume
 from winback.providers.outgoing import Accepted, Busy, Outgoing, Refused, Result

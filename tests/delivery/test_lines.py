@@ -16,7 +16,7 @@ from winback.customers.suppression import suppress
 from winback.database.tables import Move, Worker
 from winback.delivery.pace import at_once
 from winback.delivery.paces import free_from, take_turn
-from winback.delivery.recording import NotCalled
+from winback.delivery.results import NotCalled
 from winback.delivery.setback import LASTS
 from winback.providers.outgoing import Accepted, OutgoingText
 from winback.states import Channel, MessageState, SuppressionReason

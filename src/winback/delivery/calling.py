@@ -21,7 +21,7 @@ from winback.delivery.composing import Claimed, write
 from winback.delivery.leases import Lease
 from winback.delivery.lines import LONGEST_WAIT, Lines
 from winback.delivery.paces import NoTurnSoon
-from winback.delivery.recording import Called, NotCalled
+from winback.delivery.results import Called, NotCalled
 from winback.delivery.run import Run
 from winback.delivery.setback import Setback
 from winback.delivery.whereabouts import country_of

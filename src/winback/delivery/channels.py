@@ -29,8 +29,8 @@ from winback.delivery.breaker import (
 )
 from winback.delivery.closing import close_channel
 from winback.delivery.gate import Hold
-from winback.delivery.recording import Called, NotCalled
 from winback.delivery.refusing import Refusals, stop_refused
+from winback.delivery.results import Called, NotCalled
 from winback.failpoints import committing
 from winback.providers.outgoing import Accepted, Busy, Refused, Unclear
 from winback.states import Channel

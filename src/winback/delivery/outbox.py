@@ -23,7 +23,8 @@ from winback.delivery.composing import Claimed
 from winback.delivery.isolating import Isolation, working_at_rows
 from winback.delivery.leases import LeaseLost
 from winback.delivery.patience import AGAIN_AFTER, AT_THE_END, Patience
-from winback.delivery.recording import Called, NotCalled, record_results
+from winback.delivery.recording import record_results
+from winback.delivery.results import Called, NotCalled
 from winback.failpoints import committing
 from winback.providers.outgoing import Accepted, Busy, Refused, Unclear
 from winback.states import Channel
