@@ -7,7 +7,7 @@ from typing import Any
 from winback.campaign.facts import Facts
 from winback.campaign.schema import Campaign
 from winback.errors import FileMistakes, Mistake
-from winback.messages.building import compile_template
+from winback.messages.compiling import compile_template
 from winback.messages.lint import lint, positions_of
 from winback.messages.shelf import Shelf, load_shelf
 from winback.messages.templates import Source

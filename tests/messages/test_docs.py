@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from winback.campaign.loading import load_campaigns
-from winback.messages.building import FRONT_KEYS
+from winback.messages.compiling import FRONT_KEYS
 from winback.messages.language import environment
 from winback.messages.mjml_words import PARENTS
 from winback.messages.sample import sample_context, sample_voucher

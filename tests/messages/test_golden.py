@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from winback.campaign.loading import load_campaigns, load_facts
-from winback.messages.building import compile_template
+from winback.messages.compiling import compile_template
 from winback.messages.lint import Position, positions_of
 from winback.messages.mistakes import lint_shelf, shelf_warnings
 from winback.messages.rendering import render

@@ -6,7 +6,7 @@ import pytest
 
 from winback.campaign.facts import Facts
 from winback.campaign.loading import plain_campaign
-from winback.messages.building import compile_template
+from winback.messages.compiling import compile_template
 from winback.messages.lint import positions_of, warnings
 from winback.messages.mistakes import lint_shelf, mistakes_of
 from winback.messages.positions import positions_in

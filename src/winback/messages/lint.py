@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from winback.campaign.loading import Facts
 from winback.errors import Mistake, TemplateError
-from winback.messages.building import syntax_error, take_apart, uncompiled
+from winback.messages.compiling import syntax_error, take_apart, uncompiled
 from winback.messages.positions import Position, positions_of
 from winback.messages.sample import ADA
 from winback.messages.segments import count_segments, not_in_gsm

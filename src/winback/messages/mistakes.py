@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from winback.errors import Mistake
-from winback.messages.building import uncompiled
 from winback.messages.clean import digest_of
-from winback.messages.compiling import KEPT_AT_MOST, compiled, content_key
+from winback.messages.compiled import KEPT_AT_MOST, compiled, content_key
+from winback.messages.compiling import uncompiled
 from winback.messages.lint import lint, warnings
 from winback.messages.positions import Position, positions_in, positions_of
 from winback.messages.shelf import Shelf

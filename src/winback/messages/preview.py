@@ -11,7 +11,7 @@ from winback.campaign.schema import Campaign
 from winback.clock import local_date
 from winback.database.tables import Customer, Purchase
 from winback.errors import ConfigError, Mistake
-from winback.messages.building import compile_template
+from winback.messages.compiling import compile_template
 from winback.messages.context import Context, CustomerView, VoucherView, build_context
 from winback.messages.headers import email_headers
 from winback.messages.links import build_links, reply_address, short_links

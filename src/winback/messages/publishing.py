@@ -14,8 +14,8 @@ from sqlalchemy.orm import Session
 
 from winback.database.tables import TemplateVersion
 from winback.errors import Mistake, TemplateError
-from winback.messages.building import content_hash
-from winback.messages.compiling import compiled
+from winback.messages.compiled import compiled
+from winback.messages.compiling import content_hash
 from winback.messages.mistakes import mistakes_of
 from winback.messages.shelf import Shelf
 from winback.messages.templates import Compiled, PublishedTemplate, Source

@@ -7,7 +7,7 @@ from typing import Any, Final
 from winback.campaign.loading import Facts
 from winback.errors import Mistake, TemplateError
 from winback.messages import prose
-from winback.messages.building import layout_of
+from winback.messages.compiling import layout_of
 from winback.messages.context import Context, CustomerView
 from winback.messages.positions import Position
 from winback.messages.rendering import first_failure, render

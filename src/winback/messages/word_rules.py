@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from winback.campaign.loading import Facts
 from winback.errors import Mistake
 from winback.messages import prose
-from winback.messages.building import Parts, line_of_key
+from winback.messages.compiling import Parts, line_of_key
 from winback.messages.sample import sample_context, sample_voucher
 from winback.messages.templates import Compiled
 from winback.messages.variables import names_used, unknown_names, unknown_paths

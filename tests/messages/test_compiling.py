@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from winback.errors import FileMistakes
-from winback.messages.building import compile_template, content_hash
+from winback.messages.compiling import compile_template, content_hash
 from winback.messages.placeholders import drop_control_lines, protect, put_back
 from winback.messages.rendering import render
 from winback.messages.sample import NAMELESS, sample_context, sample_voucher
