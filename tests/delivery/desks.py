@@ -6,8 +6,9 @@ from sqlalchemy.orm import Session
 
 from tests.delivery.shop import Shop
 from winback.delivery.calling import Desk
-from winback.delivery.claiming import claim, due_messages
+from winback.delivery.claiming import claim
 from winback.delivery.composing import Claimed
+from winback.delivery.due import due_messages
 from winback.delivery.leases import Lease, begin_worker
 from winback.delivery.queueing import queue_due
 from winback.states import Channel

@@ -15,9 +15,10 @@ from tests.delivery.shop import Shop
 from winback.database.engine import make_engine
 from winback.database.tables import Message, Voucher, Worker
 from winback.delivery.calling import POLL, Desk
-from winback.delivery.claiming import claim, due_messages
+from winback.delivery.claiming import claim
 from winback.delivery.composing import Claimed
 from winback.delivery.doubting import LOOKS, settle_doubts
+from winback.delivery.due import due_messages
 from winback.delivery.isolating import Isolation
 from winback.delivery.leases import LEASE, LeaseLost, begin_worker, end_worker
 from winback.delivery.outbox import SendCounts

@@ -9,7 +9,8 @@ from winback.customers.consent import record_consent
 from winback.customers.identity import address_hash
 from winback.customers.suppression import suppress
 from winback.database.tables import Enrollment
-from winback.delivery.claiming import claim, due_messages
+from winback.delivery.claiming import claim
+from winback.delivery.due import due_messages
 from winback.delivery.leases import begin_worker
 from winback.delivery.queueing import queue_due
 from winback.providers.outgoing import Accepted, Outgoing, Result

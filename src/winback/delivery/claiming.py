@@ -7,12 +7,11 @@ the claim is always seen.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Final
 
-from sqlalchemy import bindparam, or_, select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
 from winback.database.among import among, aside
@@ -29,6 +28,7 @@ from winback.delivery.asking import (
 from winback.delivery.budget import SPENT, budget_of
 from winback.delivery.composing import Claimed
 from winback.delivery.daily import count_claims, left_today
+from winback.delivery.due import FIRST_COMES
 from winback.delivery.falling import skip_messages
 from winback.delivery.gate import STALE, Allow, Hold, Never, Postpone
 from winback.delivery.leases import LeaseLost, is_alive
@@ -52,44 +52,10 @@ class Claims:
     skipped: int = 0
     pauses: Pauses = field(default_factory=Pauses)
     """What stood still at the claim."""
-
-
-def due_messages(session: Session, now: datetime) -> dict[Channel, list[int]]:
-    """Give the ids of all queued messages whose time has come, in the order of sending."""
-    due: dict[Channel, list[int]] = {}
-    for id_, channel in session.connection().execute(_DUE, {"now": now}):
-        due.setdefault(channel, []).append(id_)
-    return due
-
-
-def came_due(session: Session, *, after: datetime, until: datetime, above: int) -> Sequence[int]:
-    """Give which queued messages are due and may not have been when somebody looked last.
-
-    Their time came after ``after``, or they are newer than the message with the id ``above``.
-    """
-    asked = {"after": after, "until": until, "above": above}
-    return session.connection().execute(_CAME_DUE, asked).scalars().all()
-
-
-_CAME_DUE: Final = select(Message.id).where(
-    Message.state == MessageState.QUEUED,
-    Message.due_at <= bindparam("until"),
-    or_(Message.due_at > bindparam("after"), Message.id > bindparam("above")),
-)
-_FIRST_COMES: Final = (
-    Message.is_answer.desc(),
-    Message.priority,
-    Enrollment.lapsed_on.desc(),
-    Message.id,
-)
-"""The order of sending: answers, then the campaigns by their priority, then newest lapses."""
-
-_DUE: Final = (
-    select(Message.id, Message.channel)
-    .join(Enrollment, Enrollment.id == Message.enrollment_id)
-    .where(Message.state == MessageState.QUEUED, Message.due_at <= bindparam("now"))
-    .order_by(*_FIRST_COMES)
-)
+    stopped: Sequence[int] = ()
+    """What of the batch was postponed for that; it stays due."""
+    held: Sequence[int] = ()
+    """What others have locked, who may be about to move it: not claimed, and due all the same."""
 
 
 def claim(
@@ -114,7 +80,9 @@ def claim(
     # What stands still is not even asked: it does not turn stale meanwhile.
     rows = [row for row in found if pauses.stops(row.campaign, row.channel) is None]
     _note_paused(session, run, found, pauses)
-    done = Claims(postponed=len(found) - len(rows), pauses=pauses)
+    stopped = {row.id for row in found} - {row.id for row in rows}
+    done = Claims(postponed=len(stopped), pauses=pauses, stopped=[*stopped])
+    done.held = _held(session, run, set(ids) - {row.id for row in found})
     if rows:
         today = see_today(session, run, resting, left=left)
         today.countries = pauses.countries
@@ -209,10 +177,24 @@ _QUEUED: Final = (
         aside(Message.state) == MessageState.QUEUED,
         aside(Message.due_at) <= bindparam("now"),
     )
-    .order_by(*_FIRST_COMES)
+    .order_by(*FIRST_COMES)
     # The enrollments too, though not their keys: whoever moves one locks it before its messages,
     # and would else wait for these while the skipped ones wait for it. What is locked is left out.
     .with_for_update(of=(Message, Enrollment), key_share=True, skip_locked=True)
+)
+
+
+def _held(session: Session, run: Run, ids: Collection[int]) -> Sequence[int]:
+    """Give which of the messages that were not found are queued and due, and so locked."""
+    if not ids:
+        return ()
+    return session.connection().execute(_STILL_DUE, {"ids": ids, "now": run.now}).scalars().all()
+
+
+_STILL_DUE: Final = select(Message.id).where(
+    among(Message.id, "ids"),
+    aside(Message.state) == MessageState.QUEUED,
+    aside(Message.due_at) <= bindparam("now"),
 )
 
 

@@ -6,7 +6,6 @@ the database is away results wait in memory, and nobody new is called.
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -18,8 +17,9 @@ from sqlalchemy.orm import Session
 from winback.database.retrying import is_away, retried
 from winback.delivery.breaker import PROBES
 from winback.delivery.calling import Desk
-from winback.delivery.claiming import Claims, came_due, claim, due_messages, put_off
+from winback.delivery.claiming import Claims, claim, put_off
 from winback.delivery.composing import Claimed
+from winback.delivery.due import Due, Stream
 from winback.delivery.isolating import Isolation, working_at_rows
 from winback.delivery.leases import LeaseLost
 from winback.delivery.patience import AGAIN_AFTER, AT_THE_END, Patience
@@ -27,7 +27,6 @@ from winback.delivery.recording import record_results
 from winback.delivery.results import Called, NotCalled
 from winback.failpoints import committing
 from winback.providers.outgoing import Accepted, Busy, Refused, Unclear
-from winback.states import Channel
 
 _log = logging.getLogger(__name__)
 
@@ -44,6 +43,9 @@ _LOOKS_TAKE: Final = 0.05
 
 _GOES_ON_AFTER: Final = timedelta(seconds=5)
 
+_HELD_FOR: Final = timedelta(seconds=1)
+"""So long a run waits for the last ones that others hold: whoever moves one is through by then."""
+
 
 @dataclass(slots=True)
 class SendCounts:
@@ -59,21 +61,6 @@ class SendCounts:
 
 
 @dataclass(slots=True)
-class _Stream:
-    """What is due on one channel, and how many of it are on their way."""
-
-    channel: Channel
-    ids: deque[int]
-    flying: int = 0
-    in_line: asyncio.Task[None] | None = None
-    """Waits until the pace lets something be claimed."""
-
-    def leave_line(self) -> None:
-        """Wait no more."""
-        self.in_line = None
-
-
-@dataclass(slots=True)
 class Outbox:
     """Claims a little, lets the desk call, and writes down what came of it."""
 
@@ -85,21 +72,16 @@ class Outbox:
     """Claimed, and surely not called yet."""
     calls: dict[asyncio.Task[Called], Claimed] = field(default_factory=dict)
     ended: list[Called] = field(default_factory=list)
-    streams: dict[Channel, _Stream] = field(default_factory=dict)
+    due: Due = field(default_factory=Due)
+    """What is to be claimed, and what this run has seen of it."""
     unprepared: Isolation = field(default_factory=lambda: Isolation("message"))
     gives_up: bool = False
     broken: asyncio.Task[Called] | None = None
     """A call that ended as no call should."""
     record_at: float | None = None
     """The loop's time at which the oldest result is written down at the latest."""
-    seen: set[int] = field(default_factory=set)
-    """What this run has looked at, and does not take up again by itself."""
-    put_back: set[int] = field(default_factory=set)
-    """What a provider was too busy for; the first look after its wait takes it up again."""
     back_at: datetime | None = None
-    """When the wait of all of it is over."""
-    looked_to: datetime | None = None
-    """Up to which instant it looked for what is due."""
+    """When all that a provider was too busy for may be tried once more."""
     look_at: float = 0.0
     """The loop's time of the next look."""
     away: Patience = field(default_factory=Patience)
@@ -109,43 +91,35 @@ class Outbox:
         """Take up what is due, in the order of sending; False where nothing of it is new."""
         run = self.desk.run
         with Session(run.reads) as session:
-            due = due_messages(session, run.now)
-        waiting = {id_ for stream in self.streams.values() for id_ in stream.ids}
-        known = self.seen - waiting
-        for channel, ids in due.items():
-            stream = self.streams.setdefault(channel, _Stream(channel, deque()))
-            stream.ids = deque(id_ for id_ in ids if id_ not in known)
-        before = len(self.seen)
-        self.seen.update(*(stream.ids for stream in self.streams.values()))
-        self.counts.postponed -= len(self.put_back & self.seen)
-        self.put_back -= self.seen
-        self.looked_to = run.now
+            new = self.due.look(session, run.now)
+        self.counts.postponed -= self.due.taken_back()
         self.look_at = asyncio.get_running_loop().time() + _LOOKS_AFTER
-        return len(self.seen) > before
+        return new > 0
 
     def _look_again(self) -> None:
         """Take up what became due meanwhile: an answer does not wait for the end of a long pass."""
         loop = asyncio.get_running_loop()
         began = loop.time()
-        if began < self.look_at or self.looked_to is None or self._is_away():
+        if began < self.look_at or self._is_away():
             return
         self._go_on()
         run = self.desk.run
         try:
             with Session(run.reads) as session:
-                above = max(self.seen, default=0)
-                found = came_due(session, after=self.looked_to, until=run.now, above=above)
-            if not self.seen.issuperset(found):
+                has_more = self.due.has_more(session, run.now)
+            if has_more:
                 self.look()
         except DBAPIError as away:
             self._be_patient(away)
         ended = loop.time()
-        self.looked_to = run.now
         self.look_at = ended + max(_LOOKS_AFTER, (ended - began) / _LOOKS_TAKE)
 
-    async def wait_for_busy(self) -> None:
-        """Wait until what a provider was too busy for may be tried once more."""
+    async def wait_for_others(self) -> None:
+        """Wait until what others held, or a provider was too busy for, may be tried once more."""
         back_at, self.back_at = self.back_at, None
+        if self.due.held:
+            let_go_at = self.desk.clock.now() + _HELD_FOR
+            back_at = max(back_at or let_go_at, let_go_at)
         if back_at is not None and self.desk.channels.is_patient and not self.desk.lease.is_lost:
             await self.desk.channels.pass_time(back_at)
             self._go_on(timedelta(0))
@@ -158,21 +132,21 @@ class Outbox:
                 if self.broken is not None:
                     self.broken.result()
                 self._look_again()
-                for stream in self.streams.values():
+                for stream in self.due.streams.values():
                     self._get_in_line(stream)
                     self._claim_of(stream)
                 self._write_down()
-                can_claim = any(map(self._room, self.streams.values()))
+                can_claim = any(map(self._room, self.due.streams.values()))
                 if self.calls or (self._is_busy() and not can_claim):
                     await self._sleep()
         except BaseException:
             await self._give_up()
             raise
 
-    def _get_in_line(self, stream: _Stream) -> None:
+    def _get_in_line(self, stream: Stream) -> None:
         """Look before a claim how far the pace is taken; where that is far, come back later."""
         channel = stream.channel
-        if stream.in_line or not stream.ids:
+        if stream.in_line or not stream.ids or self._waits_a_moment(stream):
             return
         if self.desk.channels.rests(channel):
             self._stand(stream, self.desk.channels.wait_for_rest(channel))
@@ -188,7 +162,7 @@ class Outbox:
         if not self._room(stream) and not self.desk.lines.waiting[channel]:
             self._stand(stream, self.desk.lines.wait_to_claim(channel))
 
-    def _stand(self, stream: _Stream, waiting: Coroutine[Any, Any, None]) -> None:
+    def _stand(self, stream: Stream, waiting: Coroutine[Any, Any, None]) -> None:
         stream.in_line = asyncio.create_task(waiting)
         stream.in_line.add_done_callback(lambda _: stream.leave_line())
 
@@ -198,12 +172,13 @@ class Outbox:
 
     def _is_busy(self) -> bool:
         has_results = self.calls or self.ended or self.desk.channels.to_close
-        return bool(has_results) or any(stream.ids for stream in self.streams.values())
+        return bool(has_results) or self.due.is_any_left
 
     async def _sleep(self) -> None:
         """Wait until there may be something to do."""
         loop = asyncio.get_running_loop()
         at = [loop.time() + _LOOKS_AFTER]
+        at += [one.not_before for one in self.due.streams.values() if self._waits_a_moment(one)]
         if self.record_at is not None:
             at.append(self.record_at)
         if self.away.waits(loop.time()):
@@ -213,14 +188,16 @@ class Outbox:
         await self.desk.wake.wait()
         timer.cancel()
 
-    def _room(self, stream: _Stream) -> int:
+    def _room(self, stream: Stream) -> int:
         """Give how many of a channel to claim now: none, or enough to be worth it.
 
         Channels share alike, so that a slow one neither stops the other nor is stopped by it.
         """
         if self._is_away() or self.desk.channels.rests(stream.channel):
             return 0
-        busy = sum(bool(one.ids) for one in self.streams.values())
+        if self._waits_a_moment(stream):
+            return 0
+        busy = sum(bool(one.ids) for one in self.due.streams.values())
         if stream.channel in self.desk.channels.to_try:
             # It was closed: one message tries it, the others follow when that went through.
             return 0 if stream.flying else min(PROBES, len(stream.ids))
@@ -234,7 +211,13 @@ class Outbox:
         fits = stream.flying + size <= share and len(self.calls) + size <= self.in_flight
         return min(size, len(stream.ids)) if fits else 0
 
-    def _claim_of(self, stream: _Stream) -> None:
+    def _waits_a_moment(self, stream: Stream) -> bool:
+        """Say whether what came back uncalled goes first, and not yet."""
+        if not stream.ids or not stream.not_before:
+            return False
+        return asyncio.get_running_loop().time() < stream.not_before
+
+    def _claim_of(self, stream: Stream) -> None:
         """Claim of a channel what can be called soon, and begin the calls.
 
         Little to doubt if we die, and a no that comes meanwhile is seen by the next claim.
@@ -259,7 +242,7 @@ class Outbox:
             if self.desk.lines.pace(stream.channel) is not None:
                 return  # The calls get in line when they begin.
 
-    def _unclaim(self, stream: _Stream, ids: Sequence[int]) -> None:
+    def _unclaim(self, stream: Stream, ids: Sequence[int]) -> None:
         """Put back what could not be claimed; where the commit may have counted, so is the row."""
         unsure = {one.message_id for one in self.waiting}
         stream.ids.extendleft(id_ for id_ in reversed(ids) if id_ not in unsure)
@@ -291,6 +274,8 @@ class Outbox:
 
         claims = retried(transact)
         desk.saw(claims.pauses)
+        self.due.hold(claims.held)
+        self.due.stop(claims.stopped, claims.pauses)
         self.counts.postponed += claims.postponed
         self.counts.skipped += claims.skipped
 
@@ -321,7 +306,7 @@ class Outbox:
         called = task.result()
         # First of all: whatever happens next, what is known of a call is written down.
         self.ended.append(called)
-        stream = self.streams[called.claimed.channel]
+        stream = self.due.streams[called.claimed.channel]
         again_at = self.desk.watch(called, flying=stream.flying)
         stream.flying -= 1
         if again_at is not None:
@@ -376,13 +361,20 @@ class Outbox:
             raise
         _count(self.counts, ended)
         for one in reversed(ended):
-            message_id = one.claimed.message_id
             if isinstance(one.result, NotCalled) and one.result.again:
-                self.streams[one.claimed.channel].ids.appendleft(message_id)
+                self._come_back(one.claimed)
             if one.again_at is not None:
-                self.seen.discard(message_id)
-                self.put_back.add(message_id)
+                self.due.put_back(one.claimed.message_id)
                 self.back_at = max(self.back_at or one.again_at, one.again_at)
+
+    def _come_back(self, claimed: Claimed) -> None:
+        """Let what nobody was called for be claimed once more, soon or a little later."""
+        after = self.due.come_back(claimed.channel, claimed.message_id)
+        if after is None:
+            self.counts.postponed += 1
+            return
+        stream = self.due.streams[claimed.channel]
+        stream.not_before = max(stream.not_before, asyncio.get_running_loop().time() + after)
 
     def _is_away(self) -> bool:
         """Say whether nothing is claimed for the database's sake: results come first."""
@@ -417,7 +409,7 @@ class Outbox:
 
     async def _end_calls(self) -> None:
         self.gives_up = True
-        for stream in self.streams.values():
+        for stream in self.due.streams.values():
             if stream.in_line is not None:
                 stream.in_line.cancel()
         for task in self.calls:
@@ -443,7 +435,7 @@ def _count(counts: SendCounts, ended: Sequence[Called]) -> None:
             case Unclear():
                 counts.unconfirmed += 1
             case NotCalled(again=True):
-                pass  # Counted when it is claimed the next time.
+                pass  # Counted when it is claimed the next time, or comes back no more.
             case Refused(scope="channel" | "sender_in_country") | Busy() | NotCalled():
                 counts.postponed += 1
             case Refused():

@@ -71,4 +71,4 @@ async def _send_queued(outbox: Outbox) -> None:
         # Each pass asks anew who is busy; a channel that was closed is noted in the database.
         outbox.desk.channels.resting.clear()
         await outbox.send_all()
-        await outbox.wait_for_busy()
+        await outbox.wait_for_others()
