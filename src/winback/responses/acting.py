@@ -12,10 +12,10 @@ from winback.delivery.repairing import repair
 from winback.enrollment.progress import speed_up_after_click
 from winback.responses.addresses import lose_address
 from winback.responses.clicks import is_our_page, why_no_human_click
-from winback.responses.common import says_nothing
 from winback.responses.hand import Hand
 from winback.responses.hearing import Heard
 from winback.responses.matching import Matched
+from winback.responses.plain_news import says_nothing
 from winback.responses.reasons import give_reason
 from winback.responses.replies import hear_reply
 from winback.responses.stopping import say_no

@@ -19,10 +19,10 @@ from winback.database.retrying import retried
 from winback.database.tables import Event, table_of
 from winback.failpoints import committing
 from winback.responses.acting import act
-from winback.responses.common import apply_common
 from winback.responses.hand import Hand, RespondCounts
 from winback.responses.hearing import Heard, hear
 from winback.responses.matching import Matched, match_all
+from winback.responses.plain_news import apply_plain_news
 from winback.responses.purchases import follow_purchases
 from winback.states import EventState
 
@@ -87,7 +87,7 @@ def _apply_batch(hand: Hand, ids: Sequence[int] | None, after: int) -> int | Non
             strict=True,
         )
     )
-    done = apply_common(hand, [(one, matched[one.event_id]) for one in readable])
+    done = apply_plain_news(hand, [(one, matched[one.event_id]) for one in readable])
     errors = {event_id: one for event_id, one in heard if isinstance(one, str)}
     errors |= _act_on_all(
         hand, [(one, matched[one.event_id]) for one in readable if one.event_id not in done]

@@ -49,7 +49,7 @@ BY_ADDRESS: Final = (EventKind.BOUNCED, EventKind.DROPPED)
 """What may come without any id of ours, and still closes the message (FACTS.md SG-12b)."""
 
 
-def apply_common(hand: Hand, pairs: Sequence[tuple[Heard, Matched]]) -> set[int]:
+def apply_plain_news(hand: Hand, pairs: Sequence[tuple[Heard, Matched]]) -> set[int]:
     """Apply what is plain; gives the ids of the events that are thereby done."""
     done: set[int] = set()
     opened: dict[int, Heard] = {}
