@@ -22,9 +22,11 @@ def in_each_others_way(
 ) -> T:
     """Lock what ``held`` selects, let ``work`` wait for it, then want what that has locked.
 
-    PostgreSQL ends the one who waited first, which is ``work``; gives what it gave in the end.
+    PostgreSQL ends who first waited for its patience, which is ``work``: this one has more. Gives
+    what ``work`` gave in the end.
     """
     with Session(engine) as session, ThreadPoolExecutor(1) as pool:
+        session.execute(text("SET LOCAL deadlock_timeout = '60s'"))
         session.execute(held.with_for_update())
         working = pool.submit(work)
         while not session.scalar(_WAITS) and not working.done():
