@@ -34,7 +34,7 @@ from winback.database.tables import (
     Purchase,
     StepPassage,
 )
-from winback.delivery.outbox import SendCounts
+from winback.delivery.counts import SendCounts
 from winback.delivery.run import Run
 from winback.delivery.sending import send_due
 from winback.environment import Environment

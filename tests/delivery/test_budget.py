@@ -11,7 +11,7 @@ from tests.delivery.shop import DAY, Shop
 from winback.campaign.schema import Step
 from winback.database.tables import ChannelDay, Link, Voucher
 from winback.delivery.budget import SPENT
-from winback.delivery.outbox import SendCounts
+from winback.delivery.counts import SendCounts
 from winback.periods import Period
 from winback.policies import DailyLimits
 from winback.providers.outgoing import Busy

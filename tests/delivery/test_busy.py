@@ -21,7 +21,7 @@ from tests.delivery.virtual import LoopClock, VirtualLoop, run_virtually
 from winback.database.tables import ChannelPause
 from winback.delivery.answers import queue_answer
 from winback.delivery.breaker import LONGEST_REST, Throttle, back_off, stays_busy
-from winback.delivery.outbox import SendCounts
+from winback.delivery.counts import SendCounts
 from winback.providers.outgoing import Accepted, Busy, Outgoing, Result
 from winback.states import Channel, MessageState
 

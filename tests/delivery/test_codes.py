@@ -17,7 +17,7 @@ from tests.delivery.shop import DAY, Shop
 from tests.providers.examples import ACCOUNT, API_KEY, CLOCK, TOKEN
 from winback.clock import SetClock
 from winback.database.tables import ChannelPause, ContactPoint, Message, Pause, Suppression
-from winback.delivery.outbox import SendCounts
+from winback.delivery.counts import SendCounts
 from winback.delivery.sending import send_due
 from winback.enrollment.pausing import OPERATOR, PauseScope, pause, resume
 from winback.providers.outgoing import Accepted, Outgoing, OutgoingText, Refused, Result, Sender

@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 from tests.delivery.shop import DAY, Shop
 from winback.database.engine import make_engine
 from winback.database.tables import ChannelDay, Message
+from winback.delivery.counts import SendCounts
 from winback.delivery.daily import left_today, limit_today
-from winback.delivery.outbox import SendCounts
 from winback.providers.outgoing import Busy, Refused
 from winback.states import Channel, Mode
 

@@ -17,11 +17,11 @@ from winback.database.tables import Message, Voucher, Worker
 from winback.delivery.calling import POLL, Desk
 from winback.delivery.claiming import claim
 from winback.delivery.composing import Claimed
+from winback.delivery.counts import SendCounts
 from winback.delivery.doubting import LOOKS, settle_doubts
 from winback.delivery.due import due_messages
 from winback.delivery.isolating import Isolation
 from winback.delivery.leases import LEASE, LeaseLost, begin_worker, end_worker
-from winback.delivery.outbox import SendCounts
 from winback.delivery.queueing import queue_due
 from winback.delivery.recording import record_results
 from winback.delivery.results import Called, NotCalled

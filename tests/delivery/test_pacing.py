@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from tests.delivery.shop import DAY, Shop
 from winback.database.tables import Voucher
-from winback.delivery.outbox import SendCounts
+from winback.delivery.counts import SendCounts
 from winback.states import Channel, MessageState, Mode, VoucherState
 
 

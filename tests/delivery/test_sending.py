@@ -20,9 +20,9 @@ from winback.database.tables import (
     StepPassage,
     Voucher,
 )
+from winback.delivery.counts import SendCounts
 from winback.delivery.doubting import settle_doubts
 from winback.delivery.isolating import Isolation
-from winback.delivery.outbox import SendCounts
 from winback.messages.keeping import read_context
 from winback.messages.publishing import template_by_id
 from winback.messages.rendering import render

@@ -14,19 +14,19 @@ from typing import Any, Final
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from winback.database.retrying import is_away, retried
+from winback.database.retrying import is_away
 from winback.delivery.breaker import PROBES
 from winback.delivery.calling import Desk
-from winback.delivery.claiming import Claims, claim, put_off
+from winback.delivery.claimer import Claimer
 from winback.delivery.composing import Claimed
+from winback.delivery.counts import SendCounts
 from winback.delivery.due import Due, Stream
-from winback.delivery.isolating import Isolation, working_at_rows
 from winback.delivery.leases import LeaseLost
 from winback.delivery.patience import AGAIN_AFTER, AT_THE_END, Patience
 from winback.delivery.recording import record_results
 from winback.delivery.results import Called, NotCalled
 from winback.failpoints import committing
-from winback.providers.outgoing import Accepted, Busy, Refused, Unclear
+from winback.providers.outgoing import Busy, Unclear
 
 _log = logging.getLogger(__name__)
 
@@ -48,19 +48,6 @@ _HELD_FOR: Final = timedelta(seconds=1)
 
 
 @dataclass(slots=True)
-class SendCounts:
-    """What one run of the send path did."""
-
-    accepted: int = 0
-    unconfirmed: int = 0
-    postponed: int = 0
-    skipped: int = 0
-    failed: int = 0
-    cases: int = 0
-    """Calls and letters that became due, and wait for an associate."""
-
-
-@dataclass(slots=True)
 class Outbox:
     """Claims a little, lets the desk call, and writes down what came of it."""
 
@@ -68,13 +55,11 @@ class Outbox:
     counts: SendCounts
     in_flight: int
     is_present: bool
-    waiting: list[Claimed] = field(default_factory=list)
-    """Claimed, and surely not called yet."""
     calls: dict[asyncio.Task[Called], Claimed] = field(default_factory=dict)
     ended: list[Called] = field(default_factory=list)
     due: Due = field(default_factory=Due)
     """What is to be claimed, and what this run has seen of it."""
-    unprepared: Isolation = field(default_factory=lambda: Isolation("message"))
+    claimer: Claimer = field(init=False)
     gives_up: bool = False
     broken: asyncio.Task[Called] | None = None
     """A call that ended as no call should."""
@@ -86,6 +71,10 @@ class Outbox:
     """The loop's time of the next look."""
     away: Patience = field(default_factory=Patience)
     """For how long the database has been away."""
+
+    def __post_init__(self) -> None:
+        """Let claims be made of what is due here."""
+        self.claimer = Claimer(self.desk, self.counts, self.due)
 
     def look(self) -> bool:
         """Take up what is due, in the order of sending; False where nothing of it is new."""
@@ -225,7 +214,8 @@ class Outbox:
         while room := self._room(stream):
             ids = [stream.ids.popleft() for _ in range(room)]
             try:
-                self._claim(ids)
+                self._go_on()
+                self.claimer.claim(ids)
                 self.away.is_over()
             except LeaseLost:
                 _log.warning("worker %d claims no more", self.desk.lease.worker_id)
@@ -234,9 +224,9 @@ class Outbox:
             except DBAPIError as away:
                 self._unclaim(stream, ids)
                 self._be_patient(away)
-            while self.waiting:
-                task = asyncio.create_task(self.desk.call(self.waiting[-1]))
-                self.calls[task] = self.waiting.pop()
+            while self.claimer.waiting:
+                task = asyncio.create_task(self.desk.call(self.claimer.waiting[-1]))
+                self.calls[task] = self.claimer.waiting.pop()
                 stream.flying += 1
                 task.add_done_callback(self._on_end)
             if self.desk.lines.pace(stream.channel) is not None:
@@ -244,51 +234,11 @@ class Outbox:
 
     def _unclaim(self, stream: Stream, ids: Sequence[int]) -> None:
         """Put back what could not be claimed; where the commit may have counted, so is the row."""
-        unsure = {one.message_id for one in self.waiting}
+        unsure = {one.message_id for one in self.claimer.waiting}
         stream.ids.extendleft(id_ for id_ in reversed(ids) if id_ not in unsure)
         again = NotCalled("the claim is unsure", again=True)
-        self.ended += [Called(one, again) for one in self.waiting]
-        self.waiting.clear()
-
-    def _claim(self, ids: Sequence[int]) -> None:
-        """Claim these; one that cannot be prepared waits, and keeps no other from being sent."""
-        self._go_on()
-        self.unprepared.work(ids, self._claim_at_once, self._put_off)
-
-    def _claim_at_once(self, ids: Sequence[int]) -> None:
-        desk, waiting = self.desk, list(self.waiting)
-        engine, worker_id = desk.run.writes, desk.lease.worker_id
-        if not desk.holds(desk.clock.now()):
-            raise LeaseLost(worker_id)
-        resting = desk.channels.standing(desk.run.now)
-
-        def transact() -> Claims:
-            self.waiting = waiting
-            with Session(engine) as session, committing(session.begin(), "send.claim"):
-                with working_at_rows():
-                    done = claim(session, desk.run, ids, resting=resting, worker_id=worker_id)
-                # Before the commit: where nobody knows whether it went through, they are given
-                # back. What waits is called from its end.
-                self.waiting = [*reversed(done.claimed), *waiting]
-            return done
-
-        claims = retried(transact)
-        desk.saw(claims.pauses)
-        self.due.hold(claims.held)
-        self.due.stop(claims.stopped, claims.pauses)
-        self.counts.postponed += claims.postponed
-        self.counts.skipped += claims.skipped
-
-    def _put_off(self, message_id: int, kind: str) -> None:
-        run = self.desk.run
-        with (
-            Session(run.writes) as session,
-            committing(session.begin(), "send.claim"),
-            working_at_rows(),
-        ):
-            done = put_off(session, run, message_id, kind)
-        self.counts.postponed += done.postponed
-        self.counts.skipped += done.skipped
+        self.ended += [Called(one, again) for one in self.claimer.waiting]
+        self.claimer.waiting.clear()
 
     def _go_on(self, after: timedelta = _GOES_ON_AFTER) -> None:
         """Let a run in the present stay in it."""
@@ -359,7 +309,7 @@ class Outbox:
         except BaseException:
             self.ended[:0] = ended
             raise
-        _count(self.counts, ended)
+        self.counts.count(ended)
         for one in reversed(ended):
             if isinstance(one.result, NotCalled) and one.result.again:
                 self._come_back(one.claimed)
@@ -421,22 +371,9 @@ class Outbox:
             elif claimed.message_id in self.desk.called:
                 self.ended.append(Called(claimed, Unclear("interrupted")))
             else:
-                self.waiting.append(claimed)
-        self.ended.extend(Called(claimed, NotCalled("interrupted")) for claimed in self.waiting)
+                self.claimer.waiting.append(claimed)
+        self.ended.extend(
+            Called(claimed, NotCalled("interrupted")) for claimed in self.claimer.waiting
+        )
         self.calls.clear()
-        self.waiting.clear()
-
-
-def _count(counts: SendCounts, ended: Sequence[Called]) -> None:
-    for one in ended:
-        match one.result:
-            case Accepted():
-                counts.accepted += 1
-            case Unclear():
-                counts.unconfirmed += 1
-            case NotCalled(again=True):
-                pass  # Counted when it is claimed the next time, or comes back no more.
-            case Refused(scope="channel" | "sender_in_country") | Busy() | NotCalled():
-                counts.postponed += 1
-            case Refused():
-                counts.failed += 1
+        self.claimer.waiting.clear()

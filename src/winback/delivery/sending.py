@@ -16,10 +16,11 @@ from winback.clock import Clock, Wait
 from winback.database.engine import salt_of
 from winback.delivery.calling import Desk
 from winback.delivery.closing import channels_to_try
+from winback.delivery.counts import SendCounts
 from winback.delivery.doubting import settle_doubts
 from winback.delivery.isolating import Isolation
 from winback.delivery.leases import leased
-from winback.delivery.outbox import Outbox, SendCounts
+from winback.delivery.outbox import Outbox
 from winback.delivery.queueing import queue_due
 from winback.delivery.run import Run
 from winback.providers.outgoing import Sender
@@ -60,7 +61,7 @@ async def send_due(
         outbox = Outbox(desk, counts, in_flight=in_flight, is_present=is_present)
         await _send_queued(outbox)
     # Last of all: whoever can be written to is, and yet the run failed.
-    for isolation in (doubts, enrollments, outbox.unprepared):
+    for isolation in (doubts, enrollments, outbox.claimer.unprepared):
         isolation.tell()
     return counts
 
