@@ -1,7 +1,10 @@
 """A desk right before its calls: a worker has begun, and claimed what is due."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
+from sqlalchemy import Engine, event
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
 from tests.delivery.shop import Shop
@@ -12,6 +15,8 @@ from winback.delivery.due import due_messages
 from winback.delivery.leases import Lease, begin_worker
 from winback.delivery.queueing import queue_due
 from winback.states import Channel
+
+LOCKED = OperationalError(None, None, Exception("database is locked"))
 
 
 def claimed_at_desk(shop: Shop, channel: Channel) -> tuple[Desk, Sequence[Claimed]]:
@@ -26,3 +31,20 @@ def claimed_at_desk(shop: Shop, channel: Channel) -> tuple[Desk, Sequence[Claime
     desk = Desk(run, {channel: sender}, Lease(worker, shop.now), shop.clock)
     desk.saw(found.pauses)
     return desk, found.claimed
+
+
+@contextmanager
+def failing(engine: Engine, table: str, error: DBAPIError = LOCKED) -> Iterator[list[str]]:
+    """Let statements that name a table fail within the block; gives those that did."""
+    failed: list[str] = []
+
+    def fail(_connection: object, _cursor: object, statement: str, *_more: object) -> None:
+        if table in statement:
+            failed.append(statement)
+            raise error
+
+    event.listen(engine, "before_cursor_execute", fail)
+    try:
+        yield failed
+    finally:
+        event.remove(engine, "before_cursor_execute", fail)

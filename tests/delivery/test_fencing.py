@@ -1,5 +1,6 @@
 """A worker that lost its lease, and our own switch: asked in the claim and before each call."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -10,7 +11,7 @@ import pytest
 from sqlalchemy import event, insert, select, update
 from sqlalchemy.orm import Session
 
-from tests.delivery.desks import claimed_at_desk
+from tests.delivery.desks import claimed_at_desk, failing
 from tests.delivery.shop import Shop
 from winback.database.engine import make_engine
 from winback.database.tables import Message, Voucher, Worker
@@ -25,6 +26,7 @@ from winback.delivery.leases import LEASE, LeaseLost, begin_worker, end_worker
 from winback.delivery.queueing import queue_due
 from winback.delivery.recording import record_results
 from winback.delivery.results import Called, NotCalled
+from winback.delivery.setback import LASTS
 from winback.delivery.settling import Verdict, settle_by_hand
 from winback.enrollment.pausing import PauseScope, pause, resume
 from winback.providers.outgoing import Accepted, Busy, Outgoing, Refused, Result
@@ -193,6 +195,28 @@ async def test_who_stood_still_unnoticed_beats_and_goes_on(
 
     assert isinstance(called.result, Accepted)
     assert desk.lease.holds(shop.now + 2 * LEASE - timedelta(seconds=1))
+
+
+async def test_a_beat_that_fails_is_tried_once_for_a_whole_batch(shop: Shop) -> None:
+    """Each try may wait two seconds for a lock, and the loop with it: the others go back at once.
+
+    A second later it beats again, and nothing was lost (P2).
+    """
+    for _ in range(8):
+        shop.enroll()
+    desk, batch = claimed_at_desk(shop, Channel.EMAIL)
+    shop.clock.set_to(shop.now + LEASE)
+
+    with failing(shop.engine, "workers") as tries:
+        called = await asyncio.gather(*map(desk.call, batch))
+    shop.clock.set_to(shop.now + LEASE + LASTS)
+    later = await asyncio.gather(*map(desk.call, batch))
+
+    assert len(tries) == 1
+    assert {one.result for one in called} == {
+        NotCalled("not called with OperationalError", again=True)
+    }
+    assert {type(one.result) for one in later} == {Accepted}
 
 
 async def test_our_switch_is_seen_before_the_call(

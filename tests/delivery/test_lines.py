@@ -2,15 +2,14 @@
 
 import asyncio
 from datetime import datetime, timedelta
-from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import event, select
-from sqlalchemy.exc import DBAPIError, InternalError, OperationalError
+from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError, InternalError
 from sqlalchemy.orm import Session
 
-from tests.delivery.desks import claimed_at_desk
+from tests.delivery.desks import LOCKED, claimed_at_desk, failing
 from tests.delivery.shop import Shop
 from winback.customers.suppression import suppress
 from winback.database.tables import Move, Worker
@@ -142,7 +141,7 @@ async def test_a_claim_that_grew_old_is_looked_at_anew(shop: Shop) -> None:
 @pytest.mark.parametrize(
     "error",
     [
-        pytest.param(OperationalError(None, None, Exception("database is locked")), id="locked"),
+        pytest.param(LOCKED, id="locked"),
         pytest.param(
             InternalError(None, None, psycopg.errors.ReadOnlySqlTransaction()), id="a-standby"
         ),
@@ -159,17 +158,10 @@ async def test_a_pace_that_cannot_be_asked_is_asked_once_for_a_whole_batch(
     for _ in range(8):
         shop.enroll(next_step="check-in")
     desk, batch = claimed_at_desk(shop, Channel.SMS)
-    tries, is_locked = list[str](), True
 
-    @event.listens_for(shop.engine, "before_cursor_execute")
-    def _refuse(*said: Any) -> None:
-        if is_locked and "paces" in said[2]:
-            tries.append(said[2])
-            raise error
-
-    called = await asyncio.gather(*map(desk.call, batch))
+    with failing(shop.engine, "paces", error) as tries:
+        called = await asyncio.gather(*map(desk.call, batch))
     shop.clock.set_to(shop.now + LASTS)
-    is_locked = False
     later = await asyncio.gather(*map(desk.call, batch))
 
     assert len(tries) == 1

@@ -1,4 +1,4 @@
-"""How calls ended, the rows that are told, and the one way in which results change rows."""
+"""How calls ended, the rows that take it down, and the one way in which results change them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
