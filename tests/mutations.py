@@ -83,11 +83,11 @@ MUTATIONS: Final = (
             ),
             Change(
                 f"{_SEND}outbox.py",
-                "                record_results(session, self.desk.run, ended)\n",
-                "                made = [one.claimed for one in ended]\n"
-                "                worker_id = self.desk.lease.worker_id\n"
-                "                taking._write(session, self.desk.run, made, worker_id)\n"
-                "                record_results(session, self.desk.run, ended)\n",
+                "            record_results(session, self.desk.run, ended)\n",
+                "            made = [one.claimed for one in ended]\n"
+                "            worker_id = self.desk.lease.worker_id\n"
+                "            taking._write(session, self.desk.run, made, worker_id)\n"
+                "            record_results(session, self.desk.run, ended)\n",
             ),
             Change(
                 f"{_SEND}outbox.py",

@@ -12,6 +12,7 @@ from winback.database.tables import CampaignVersion, Enrollment, Message
 from winback.delivery.isolating import MOST
 from winback.delivery.queueing import queue_due
 from winback.outcomes.needs import find_urgent
+from winback.providers.outgoing import Accepted, Outgoing, Result
 from winback.states import MessageState
 
 S = MessageState
@@ -154,3 +155,43 @@ def test_what_is_broken_about_all_fails_the_run_when_the_others_are_written_to(
 
     assert shop.messages(new)[0].state is S.ACCEPTED
     assert {shop.messages(one)[0].state for one in people} == {S.UNCONFIRMED}
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_a_result_that_cannot_be_written_makes_no_doubt_of_the_others(
+    shop: Shop, caplog: pytest.LogCaptureFixture, count: int
+) -> None:
+    """What is known of the calls beside it is written down; it alone is in doubt (P2, DS-4)."""
+    people = [shop.enroll(phones=[]) for _ in range(count)]
+
+    def answer(_: Outgoing) -> Result:
+        if not errors(caplog) and len(shop.mail.sent) == count:
+            lose_campaigns(shop, people[0])
+        return Accepted("id")
+
+    shop.mail.answer = answer
+    counts = shop.send()
+    later = shop.send()
+
+    assert (counts.accepted, later.unconfirmed) == (count - 1, 1)
+    states = [shop.messages(one)[0].state for one in people]
+    assert states == [S.UNCONFIRMED] + [S.ACCEPTED] * (count - 1)
+    (left,) = shop.messages(people[0])
+    assert errors(caplog)[0].startswith(f"result {left.id} is put aside: ValidationError")
+
+
+def test_results_that_none_can_be_written_of_end_the_run(shop: Shop) -> None:
+    """What is broken about all must not make a doubt of each: nobody else is called."""
+    shop.limit(in_flight=8)
+    people = [shop.enroll(phones=[]) for _ in range(MOST + 30)]
+
+    def answer(_: Outgoing) -> Result:
+        if len(shop.mail.sent) == 1:
+            lose_campaigns(shop, *people)
+        return Accepted("id")
+
+    shop.mail.answer = answer
+    with pytest.raises(ValidationError):
+        shop.send()
+
+    assert len(shop.mail.sent) < len(people)

@@ -21,6 +21,7 @@ from winback.delivery.claimer import Claimer
 from winback.delivery.composing import Claimed
 from winback.delivery.counts import SendCounts
 from winback.delivery.due import Due, Stream
+from winback.delivery.isolating import Isolation, working_at_rows
 from winback.delivery.leases import LeaseLost
 from winback.delivery.patience import AGAIN_AFTER, AT_THE_END, Patience
 from winback.delivery.recording import record_results
@@ -60,6 +61,7 @@ class Outbox:
     due: Due = field(default_factory=Due)
     """What is to be claimed, and what this run has seen of it."""
     claimer: Claimer = field(init=False)
+    unwritten: Isolation = field(default_factory=lambda: Isolation("result"))
     gives_up: bool = False
     broken: asyncio.Task[Called] | None = None
     """A call that ended as no call should."""
@@ -300,15 +302,31 @@ class Outbox:
         if any(isinstance(one.result, Busy) for one in ended):
             # What the provider asked for counts from now, not from when we last looked.
             self._go_on(timedelta(0))
+        left = {one.claimed.message_id: one for one in ended}
+
+        def at_once(ids: Sequence[int]) -> None:
+            self._record_at_once([left[id_] for id_ in ids])
+            for id_ in ids:
+                del left[id_]
+
+        def put_aside(id_: int, _kind: str) -> None:
+            """Let the next run doubt it, as what a dead worker left: all others are known."""
+            del left[id_]
+
         try:
-            with (
-                Session(self.desk.run.writes) as session,
-                committing(session.begin(), "send.record"),
-            ):
-                record_results(session, self.desk.run, ended)
+            self.unwritten.work([*left], at_once, put_aside)
+            self.unwritten.tell()
         except BaseException:
-            self.ended[:0] = ended
+            self.ended[:0] = left.values()
             raise
+
+    def _record_at_once(self, ended: Sequence[Called]) -> None:
+        with (
+            Session(self.desk.run.writes) as session,
+            committing(session.begin(), "send.record"),
+            working_at_rows(),
+        ):
+            record_results(session, self.desk.run, ended)
         self.counts.count(ended)
         for one in reversed(ended):
             if isinstance(one.result, NotCalled) and one.result.again:
