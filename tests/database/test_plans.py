@@ -31,6 +31,7 @@ from winback.delivery import (
     claiming,
     daily,
     doubting,
+    due,
     looking,
     recording,
     seeking,
@@ -53,7 +54,7 @@ _BY_PROVIDER = "ix_messages_provider_message_id"
 _OF_STEP = ("uq_messages_one_per_step", "ix_messages_enrollment_id")
 
 ASKED: Mapping[str, tuple[Executable, tuple[str, ...]]] = {
-    "what is due": (claiming._DUE, (_BY_STATE,)),
+    "what is due": (due._DUE, (_BY_STATE,)),
     "rows of a claim": (claiming._QUEUED, ("PRIMARY KEY", "pk_messages")),
     "rows of results": (recording._CALLED, ("PRIMARY KEY", "pk_messages")),
     "caps of people": (looking._SENT_TO_PEOPLE, (_BY_CUSTOMER,)),
