@@ -18,6 +18,7 @@ from winback.states import Channel, EventKind, MessageState
 
 NIGHT = datetime(2026, 3, 3, 3, 0, tzinfo=UTC)
 NOON_IN_NEW_YORK = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
+EVENING_IN_LONDON = datetime(2026, 3, 2, 20, 30, tzinfo=UTC)
 HALF_PAST_EIGHT_IN_NEW_YORK = datetime(2026, 3, 3, 1, 30, tzinfo=UTC)
 CHRISTMAS = datetime(2026, 12, 25, 11, 0, tzinfo=UTC)
 FEDERAL = Hours(time(8), time(21))
@@ -202,3 +203,39 @@ def test_a_text_to_an_area_code_of_florida_keeps_the_hours_of_florida(shop: Shop
     assert (waiting.state, waiting.reason) == (MessageState.QUEUED, "outside the decent hours")
     assert waiting.due_at == datetime(2026, 3, 3, 13, 0, tzinfo=UTC)
     assert sent.state is MessageState.ACCEPTED
+
+
+@pytest.mark.parametrize(
+    ("region", "due_at"),
+    [
+        pytest.param("GU", datetime(2026, 3, 2, 23, 0, tzinfo=UTC), id="Guam"),
+        pytest.param("MP", datetime(2026, 3, 2, 23, 0, tzinfo=UTC), id="Saipan"),
+    ],
+)
+def test_a_text_waits_for_the_morning_of_an_island(
+    shop: Shop, region: str, due_at: datetime
+) -> None:
+    """P4: with an address on Guam and a number of Washington both count (FACTS.md LAW-23b)."""
+    shop.now = EVENING_IN_LONDON
+    island = {"country": "US", "region": region, "time_zone": None}
+    one = shop.enroll(next_step="check-in", customer=island, phones=["+12025550123"])
+
+    shop.send()
+
+    [message] = shop.messages(one)
+    assert (message.state, message.due_at) == (MessageState.QUEUED, due_at)
+    shop.now = due_at
+    assert shop.send().accepted == 1
+
+
+def test_no_text_leaves_where_no_hour_is_decent_everywhere(shop: Shop) -> None:
+    """P4: the military's Pacific and Washington share no hour; nothing leaves by text."""
+    shop.now = EVENING_IN_LONDON
+    far = {"country": "US", "region": "AP", "time_zone": None}
+    shop.enroll(next_step="check-in", customer=far, phones=["+12025550123"], emails=[])
+
+    for _ in range(10):
+        shop.send()
+        shop.now += timedelta(hours=9)
+
+    assert shop.texts.sent == []

@@ -479,3 +479,98 @@ def test_every_minute_around_the_border_of_the_day(zone: str) -> None:
         leaves = max(now, opening.opens_at)
         assert _lies_in(leaves, zone, STANDARD)
         assert opening.opens_at.astimezone(ZoneInfo(zone)).hour in (9, 12)
+
+
+MAINLAND = "+12025550123"
+EVERY_HOUR = [at("2026-03-02T00:00Z") + timedelta(minutes=30 * half) for half in range(2 * 24 * 8)]
+
+
+@pytest.mark.parametrize(
+    ("country", "region", "zone"),
+    [
+        pytest.param("US", "GU", "Pacific/Guam", id="Guam"),
+        pytest.param("US", "US-GU", "Pacific/Guam", id="ISO"),
+        pytest.param("GU", None, "Pacific/Guam", id="Guam as a country"),
+        pytest.param("US", "Northern Mariana Islands", "Pacific/Saipan", id="Saipan"),
+        pytest.param("US", "as", "Pacific/Pago_Pago", id="Samoa"),
+        pytest.param("US", "PR", "America/Puerto_Rico", id="Puerto Rico"),
+        pytest.param("US", "U.S. Virgin Islands", "America/St_Thomas", id="Virgin Islands"),
+        pytest.param("US", "Palau", "Pacific/Palau", id="Palau"),
+        pytest.param("US", "AP", "Asia/Tokyo", id="Japan"),
+        pytest.param("US", "AP", "Pacific/Guam", id="a base on Guam"),
+        pytest.param("US", "AE", "Europe/Berlin", id="Germany"),
+        pytest.param("US", "AE", "Asia/Bahrain", id="Bahrain"),
+        pytest.param("US", "Armed Forces Americas", "America/Bogota", id="Colombia"),
+        pytest.param("US", "Tamuning", "Pacific/Guam", id="a town"),
+        pytest.param("US", "Tamuning", "America/New_York", id="an unknown town"),
+        pytest.param("US", None, "Pacific/Honolulu", id="no region"),
+        pytest.param("US", " ", "America/Puerto_Rico", id="an empty region"),
+        pytest.param("FR", "La Reunion", "Indian/Reunion", id="Reunion"),
+        pytest.param("FR", "974", "Indian/Reunion", id="Reunion's number"),
+        pytest.param("FR", "Guyane", "America/Cayenne", id="Guyane"),
+        pytest.param("NL", "Curaçao", "America/Curacao", id="Curacao"),
+        pytest.param("AU", "Norfolk Island", "Pacific/Norfolk", id="Norfolk"),
+        pytest.param("AU", "Somewhere", "Australia/Perth", id="an unknown region"),
+        pytest.param("CA", None, "America/Vancouver", id="Canada"),
+    ],
+)
+def test_no_hour_is_night_wherever_an_address_may_be(
+    country: str, region: str | None, zone: str
+) -> None:
+    """P4, LAW-23b: parts of a country that lie apart, the military's post, unknown regions."""
+    where, is_known = _find(country=country, region=region, number=MAINLAND)
+    hours = hours_for_texts(where, STANDARD, is_known=is_known)
+
+    for now in EVERY_HOUR:
+        opening = next_opening(now, where, hours)
+        assert opening is None or _lies_in(max(now, opening.opens_at), zone, STANDARD)
+
+
+@pytest.mark.parametrize(
+    ("region", "number", "can_be_reached"),
+    [
+        pytest.param("GU", MAINLAND, True, id="Guam and Washington"),
+        pytest.param("GU", "+16715550123", True, id="Guam"),
+        pytest.param("AP", "+16715550123", True, id="a base on Guam"),
+        pytest.param("AE", MAINLAND, True, id="a base in Europe"),
+        pytest.param(None, MAINLAND, True, id="no region"),
+        pytest.param(None, "unreadable", True, id="any state, strict"),
+        # Of these no hour is decent everywhere: a mail goes instead.
+        pytest.param("AP", MAINLAND, False, id="the Pacific and Washington"),
+        pytest.param("Tamuning", MAINLAND, False, id="anywhere"),
+    ],
+)
+def test_who_can_be_reached_at_a_decent_hour_is(
+    *, region: str | None, number: str, can_be_reached: bool
+) -> None:
+    """Care has its price, and this is it: no text where no hour fits all zones (LAW-23b)."""
+    where, is_known = _find(country="US", region=region, number=number)
+    hours = hours_for_texts(where, STANDARD, is_known=is_known)
+
+    for month in (1, 7):
+        opening = next_opening(datetime(2026, month, 5, tzinfo=UTC), where, hours)
+        assert (opening is not None) is can_be_reached
+
+
+def test_a_region_without_a_country_is_one_of_the_businesss() -> None:
+    """An American shop that knows no countries may yet have readers on Guam (LAW-23b)."""
+    where, _ = find_whereabouts(
+        time_zone=None,
+        country=None,
+        region="GU",
+        number=MAINLAND,
+        business_country="US",
+        business_zone="America/Chicago",
+    )
+
+    assert where.zones == {"Pacific/Guam", "America/New_York"}
+
+
+@pytest.mark.parametrize("known", [{"country": "US", "region": "GU"}, {"country": "PR"}])
+def test_federal_law_holds_outside_the_states(known: dict[str, str]) -> None:
+    """47 CFR 64.1200 binds there, and no state's law does (LAW-23)."""
+    where, _ = _find(**known)
+    own = hours_of(CustomHours(**dict.fromkeys(WEEKDAYS, Hours(time(0), time(23)))))
+
+    assert hours_for_texts(where, own, is_known=True).days[0] == Hours(time(8), time(21))
+    assert hours_for_texts(where, STANDARD, is_known=True) is STANDARD

@@ -2,13 +2,15 @@
 
 The standard profile lies within all of them but Rhode Island's, the strict one within all; hours
 that a business writes itself are cut to them. Who may be in any state has no more than the
-strictest leaves. Other countries' own hours are not known here.
+strictest leaves; on Guam and at the military's addresses no state's law holds. Other countries'
+own hours are not known here.
 """
 
 from datetime import time
 from typing import Final
 
 from winback.delivery.areas import STATES
+from winback.delivery.outlying import AMERICAN
 from winback.delivery.windows import STRICT, Place, WeekHours
 from winback.policies import Hours
 
@@ -33,7 +35,7 @@ def lawful_hours(place: Place) -> WeekHours | None:
     """Give the widest hours that the law leaves to texts; None where none is known."""
     if place.country != "US":
         return None
-    if place.region not in STATES:
+    if place.region not in STATES | AMERICAN:
         return STRICT
     return _STATES.get(place.region, _FEDERAL)
 

@@ -2,7 +2,8 @@
 
 An explicit zone settles where they are. Else every zone of the address and every zone that the
 number's area code could mean count together, so that an address far from its area code is held to
-both. Where nothing is known the zones of the business's country stand in, with the strict hours.
+both. Where nothing is known the zones of the business's country stand in, with the strict hours;
+a region without a country is one of that country.
 
 The numbers and calendars of all countries are loaded with the first question about them: a run
 that sends no text asks none.
@@ -18,6 +19,14 @@ from babel.core import get_global
 
 from winback.delivery.areas import state_of
 from winback.delivery.lawful import is_stricter, lawful_hours
+from winback.delivery.outlying import (
+    AMERICAN,
+    MILITARY,
+    NEARER,
+    OWN_COUNTRIES,
+    part_of,
+    plain,
+)
 from winback.delivery.windows import STRICT, Place, WeekHours, Whereabouts, narrowed
 
 if TYPE_CHECKING:
@@ -63,18 +72,17 @@ def find_whereabouts(
 
     ``number`` is the one that would be written to; None for a mail.
     """
-    address = _place(country, region) if country else None
+    address = _place(country or business_country, region) if country or region else None
+    home = _place(business_country, None)
     of_number = _places_of_number(number) if number else frozenset()
-    places = _told({*([address] if address else []), *of_number}) or frozenset(
-        {_place(business_country, region)}
-    )
+    places = _told({*([address] if address else []), *of_number}) or frozenset({home})
     if time_zone and time_zone in _known_zones():
         return Whereabouts(frozenset({time_zone}), places), True
-    zones = _zones_of_address(address) if address else frozenset()
-    zones |= _zones_of_number(number) if number else frozenset()
-    if zones:
-        return Whereabouts(zones, places), True
-    at_home = _zones_of_address(Place(business_country)) | {business_zone}
+    by_address = _zones_of_address(address) if address else frozenset()
+    by_number = _zones_of_number(number) if number else frozenset()
+    if by_number or (country and by_address):
+        return Whereabouts(by_address | by_number, places), True
+    at_home = by_address or _zones_of_address(home) | {business_zone}
     return Whereabouts(at_home, places), False
 
 
@@ -105,14 +113,23 @@ def _told(places: Collection[Place]) -> frozenset[Place]:
 
 
 def _place(country: str, region: str | None) -> Place:
-    return Place(country, _region(country, region.strip()) if region and region.strip() else None)
+    if country in OWN_COUNTRIES:
+        return Place("US", country)
+    written = (region or "").strip().removeprefix(f"{country}-")
+    if not written:
+        return Place(country)
+    part = part_of(country, written)
+    if part is not None:
+        return Place("US", part) if country == "US" else Place(part)
+    return Place(country, _region(country, written))
 
 
 @lru_cache(maxsize=4096)
 def _region(country: str, written: str) -> str:
     """Give the short name of a region, as ``CA`` for California, where the library knows it."""
+    sought = plain(written)
     for short, names in _regions(country).items():
-        if written.casefold() in (short.casefold(), *(name.casefold() for name in names)):
+        if sought in (plain(name) for name in (short, *names)):
             return short
     return written
 
@@ -131,9 +148,27 @@ def _regions(country: str) -> dict[str, list[str]]:
 
 @lru_cache(maxsize=4096)
 def _zones_of_address(place: Place) -> frozenset[str]:
-    if place.country == "US" and (zones := _ZONES_OF_STATE.get(place.region or "")):
-        return zones
+    if place.country == "US":
+        return _zones_of_american(place.region)
     return _zones_by_country().get(place.country, frozenset())
+
+
+def _zones_of_american(region: str | None) -> frozenset[str]:
+    """Give all zones in which an American address may be.
+
+    Without a region it counts as one of the states and of the islands that share hours with them:
+    no hour is decent in Rhode Island and on Guam. A region that nobody knows may be anywhere.
+    """
+    if region in _ZONES_OF_STATE:
+        return _ZONES_OF_STATE[region]
+    if region in AMERICAN:
+        return _zones_of_part(region)
+    parts = NEARER if region is None else AMERICAN
+    return _zones_by_country()["US"].union(*(_zones_of_part(part) for part in parts))
+
+
+def _zones_of_part(part: str) -> frozenset[str]:
+    return MILITARY.get(part) or _zones_by_country()[part]
 
 
 @lru_cache(maxsize=1)
@@ -185,7 +220,7 @@ def _name_places(number: str) -> Iterator[Place]:
     country = country_of(number)
     if country is None or country not in _zones_by_country():
         return
-    yield Place(country, state_of(str(parsed.national_number)[:3]) if country == "US" else None)
+    yield _place(country, state_of(str(parsed.national_number)[:3]) if country == "US" else None)
 
 
 def _parsed(number: str) -> "PhoneNumber | None":
