@@ -230,7 +230,7 @@ async def test_our_switch_is_seen_before_the_call(
 
     called = await desk.call(one)
 
-    assert called.result == NotCalled("paused: a fire")
+    assert called.result == NotCalled("paused: a fire", again=True)
     assert shop.mail.sent == []
 
 

@@ -155,7 +155,7 @@ class Desk:
             with Session(self.run.reads) as session:
                 self.saw(standing_pauses(session))
         why = self._paused(claimed)
-        return None if why is None else NotCalled(f"paused: {why}")
+        return None if why is None else NotCalled(f"paused: {why}", again=True)
 
     def _paused(self, claimed: Claimed) -> str | None:
         """Say what of our own switch stops a message; None where nothing does."""
