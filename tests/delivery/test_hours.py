@@ -81,7 +81,7 @@ def test_no_text_on_a_holiday_where_configured(shop: Shop) -> None:
     """Christmas and the days after are left out; the text leaves on the first day that is none."""
     shop.now = CHRISTMAS
     keep_hours(shop, QuietHours(sms=CustomHours(profile="standard", holidays=False)))
-    one = shop.enroll(next_step="check-in")
+    one = shop.enroll(next_step="check-in", phones=["+447400123456"])
 
     shop.send()
 
@@ -89,6 +89,31 @@ def test_no_text_on_a_holiday_where_configured(shop: Shop) -> None:
     assert (message.state, message.reason) == (MessageState.QUEUED, "outside the decent hours")
     # Boxing Day is a Saturday, and Sunday is none of its substitutes.
     assert message.due_at == datetime(2026, 12, 27, 12, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("region", [None, "Greater London", "England"])
+@pytest.mark.parametrize(
+    "day",
+    [
+        pytest.param(datetime(2026, 4, 6, 11, tzinfo=UTC), id="Easter Monday"),
+        pytest.param(datetime(2026, 8, 31, 11, tzinfo=UTC), id="Summer Bank Holiday"),
+    ],
+)
+def test_no_text_on_a_holiday_of_a_region_that_is_not_known(
+    shop: Shop, day: datetime, region: str | None
+) -> None:
+    """P4: the shipped sources map no region, and a county is none that the calendar knows."""
+    shop.now = day
+    keep_hours(shop, QuietHours(sms=CustomHours(profile="standard", holidays=False)))
+    somewhere = {"country": "GB", "region": region, "time_zone": None}
+    one = shop.enroll(next_step="check-in", customer=somewhere, phones=["+447400123456"])
+
+    shop.send()
+
+    [message] = shop.messages(one)
+    assert (message.state, message.reason) == (MessageState.QUEUED, "outside the decent hours")
+    # British summer time.
+    assert message.due_at == day.replace(hour=8) + DAY
 
 
 def test_a_text_waits_for_the_hours_of_every_zone(shop: Shop) -> None:
@@ -111,7 +136,7 @@ def test_at_a_cap_the_campaign_with_priority_goes_first(
 ) -> None:
     """One text a day to a number, over all campaigns: who has priority leaves, the other waits."""
     dear, other = two_campaigns(shop, tmp_path)
-    number = "+447911100001"
+    number = "+447400100001"
     ones = {
         campaign.campaign: shop.enroll(phones=[number], campaign=campaign)
         for campaign in ((dear, other) if is_first else (other, dear))
@@ -128,7 +153,7 @@ def test_at_a_cap_the_campaign_with_priority_goes_first(
 def test_a_text_in_doubt_counts_for_the_cap(shop: Shop, tmp_path: Path) -> None:
     """FACTS.md DS-16: else a crash, or a lost reply, would let the cap be beaten."""
     dear, other = two_campaigns(shop, tmp_path)
-    number = "+447911100001"
+    number = "+447400100001"
     shop.texts.answer = lambda _: Unclear("the reply was lost")
     first = shop.enroll(phones=[number], campaign=dear)
     shop.send()

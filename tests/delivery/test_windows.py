@@ -32,6 +32,8 @@ from winback.delivery.windows import (
 from winback.policies import WEEKDAYS, CustomHours, Hours
 
 BRITAIN, STATES = Place("GB"), Place("US")
+PLAIN_BRITISH = "+447400123456"
+"""Of no island: most numbers that begin with +44 7911 are Guernsey's."""
 
 
 def whereabouts(*zones: str, places: Iterable[Place] = ()) -> Whereabouts:
@@ -130,7 +132,7 @@ def test_holidays_are_left_out_where_configured(written: CustomHours) -> None:
 
 def test_holidays_of_every_place_are_left_out() -> None:
     """Whoever may be in either country is held to the holidays of both (FACTS.md LAW-23b)."""
-    both = whereabouts("Europe/London", places=[BRITAIN, STATES])
+    both = whereabouts("Europe/London", places=[BRITAIN, Place("US", "IA")])
     hours = hours_of(CustomHours(profile="standard", holidays=False))
 
     thanksgiving = next_opening(at("2026-11-26T10:00Z"), both, hours)
@@ -139,12 +141,69 @@ def test_holidays_of_every_place_are_left_out() -> None:
     assert thanksgiving.opens_at == at("2026-11-27T09:00Z")
 
 
-def test_an_unknown_country_or_region_has_no_or_only_national_holidays() -> None:
+@pytest.mark.parametrize("region", [None, "Greater London", "Kent"])
+@pytest.mark.parametrize(
+    "day",
+    [
+        pytest.param(date(2026, 4, 6), id="Easter Monday"),
+        pytest.param(date(2026, 8, 31), id="Summer Bank Holiday"),
+        pytest.param(date(2026, 12, 28), id="for Boxing Day"),
+        pytest.param(date(2026, 11, 30), id="Saint Andrew's, in Scotland"),
+    ],
+)
+def test_the_holidays_of_every_region_count_where_it_is_unknown(
+    region: str | None, day: date
+) -> None:
+    """P4: who may be in Scotland and who may be in England gets no text on either's holidays."""
+    where, _ = _find(country="GB", region=region, number=PLAIN_BRITISH)
+    without = hours_of(CustomHours(profile="standard", holidays=False))
+
+    opening = next_opening(datetime.combine(day, time(11), tzinfo=UTC), where, without)
+
+    assert opening is not None
+    assert opening.opens_at.date() > day
+
+
+@pytest.mark.parametrize(
+    ("country", "written", "day"),
+    [
+        pytest.param("DE", "Bavaria", date(2026, 6, 4), id="Corpus Christi"),
+        pytest.param("DE", None, date(2026, 6, 4), id="Corpus Christi, unknown"),
+        pytest.param("DE", "DE-BY", date(2026, 6, 4), id="Corpus Christi, ISO"),
+        pytest.param("AU", None, date(2026, 6, 8), id="the King's birthday"),
+        pytest.param("ES", "Catalonia", date(2026, 9, 11), id="the day of Catalonia"),
+        pytest.param("ES", "Cataluna", date(2026, 9, 11), id="without the accent"),
+        pytest.param("FR", "La Réunion", date(2026, 12, 20), id="the abolition of slavery"),
+        pytest.param("GB", "Jersey", date(2026, 5, 9), id="the liberation of Jersey"),
+    ],
+)
+def test_a_region_by_another_name_loses_no_holiday(
+    country: str, written: str | None, day: date
+) -> None:
+    """The library knows regions by their own names; of any other all of the country's count."""
+    where, _ = _find(country=country, region=written)
+
+    assert any(is_holiday(day, place) for place in where.places)
+
+
+def test_an_unknown_country_has_no_holidays() -> None:
     """What the library of holidays does not know is no reason to fail."""
-    day = at("2026-07-04T12:00Z").date()
+    day = date(2026, 7, 4)
 
     assert not is_holiday(day, Place("ZZ"))
+    assert not is_holiday(day, Place("ZZ", "Nowhere"))
     assert is_holiday(day, Place("US", "Nowhere"))
+
+
+def test_no_run_of_holidays_hides_the_next_opening() -> None:
+    """With every region's holidays left out, too, a decent hour of the next two weeks is found."""
+    hours = hours_of(CustomHours(profile="standard", holidays=False))
+
+    for country in ("GB", "US", "DE", "IT", "IN", "RU", "IR", "CN"):
+        where = whereabouts("Europe/London", places=[Place(country)])
+        for week in range(53):
+            now = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(weeks=week)
+            assert next_opening(now, where, hours) is not None
 
 
 def test_a_region_has_its_own_holidays() -> None:
@@ -240,7 +299,7 @@ def test_address_and_number_count_together() -> None:
 
 def test_a_number_alone_brings_every_zone_it_could_mean() -> None:
     """A British mobile number means London, and the islands on the same time."""
-    where, is_known = _find(number="+447911123456")
+    where, is_known = _find(number=PLAIN_BRITISH)
 
     assert "Europe/London" in where.zones
     assert is_known
@@ -305,7 +364,7 @@ def test_own_hours_are_cut_to_the_law(
     [
         pytest.param({"country": "US", "region": "FL", "number": "+13055550123"}, 8, 20, id="US"),
         pytest.param(
-            {"country": "GB", "region": "England", "number": "+447911123456"}, 0, 23, id="GB"
+            {"country": "GB", "region": "England", "number": PLAIN_BRITISH}, 0, 23, id="GB"
         ),
     ],
 )
@@ -331,7 +390,7 @@ def test_a_region_and_a_number_of_the_same_country_count_together(
         pytest.param({"number": "+12065550123"}, 0, 8, 20, id="Seattle"),
         pytest.param({"number": "+12125550123", "country": "US"}, 0, 8, 21, id="New York"),
         pytest.param({"number": "+18005550123"}, 0, 9, 18, id="of no state"),
-        pytest.param({"number": "+447911123456", "country": "US"}, 0, 9, 18, id="abroad"),
+        pytest.param({"number": PLAIN_BRITISH, "country": "US"}, 0, 9, 18, id="abroad"),
         pytest.param({"number": "+16135550123"}, 0, 0, 23, id="Canada"),
     ],
 )

@@ -166,20 +166,29 @@ def _both(one: Iterable[Opening], other: Iterable[Opening]) -> Iterator[Opening]
 
 
 def is_holiday(day: date, place: Place) -> bool:
-    """Say whether a day is a public holiday of a country, or of its region where known."""
+    """Say whether a day is a public holiday of a region, or of any where it is not known."""
     return day in _holidays_of(place, day.year)
 
 
 @lru_cache(maxsize=512)
 def _holidays_of(place: Place, year: int) -> frozenset[date]:
+    """Give the days of the region; of every region of the country where it is none of them.
+
+    The days of the country alone would leave out what most of it keeps: of the United Kingdom's
+    regions three of four close on Easter Monday, and the country as such does not.
+    """
     import holidays  # noqa: PLC0415 - the calendars of all countries, for runs that ask for one
 
     try:
-        found = holidays.country_holidays(place.country, subdiv=place.region, years=year)
+        if place.region is not None:
+            return frozenset(holidays.country_holidays(place.country, place.region, years=year))
+        country = holidays.country_holidays(place.country, years=year)
     except NotImplementedError:
         # The library does not know the region, or not even the country.
         return _holidays_of(Place(place.country), year) if place.region else frozenset()
-    return frozenset(found)
+    return frozenset(country).union(
+        *(_holidays_of(Place(place.country, region), year) for region in country.subdivisions)
+    )
 
 
 def tomorrow_start(now: datetime, zone: ZoneInfo) -> datetime:
