@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from winback.environment import find_home, read_environment
+from winback.environment import find_home, read_environment, work_at_home
+from winback.errors import ConfigError
 
 
 def test_a_home_is_given_named_or_here(tmp_path: Path) -> None:
@@ -13,6 +14,26 @@ def test_a_home_is_given_named_or_here(tmp_path: Path) -> None:
     assert find_home({"WINBACK_HOME": str(tmp_path)}) == tmp_path.resolve()
     assert find_home({"WINBACK_HOME": "/nowhere"}, tmp_path) == tmp_path.resolve()
     assert find_home({}) == Path.cwd()
+
+
+def test_a_run_begins_in_the_folder_of_its_own_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a worker is told when it starts decides where it works, and nothing that deployed."""
+    (tmp_path / "flows").mkdir()
+    monkeypatch.chdir(tmp_path.parent)
+
+    assert work_at_home({"WINBACK_HOME": str(tmp_path)}) == {"directory": str(tmp_path.resolve())}
+
+    assert Path.cwd() == tmp_path.resolve()
+
+
+def test_a_worker_without_a_folder_says_what_to_set(tmp_path: Path) -> None:
+    """A machine that lacks the project must not run the one that lies where it was started."""
+    with pytest.raises(ConfigError, match="started without WINBACK_HOME: set it"):
+        work_at_home({})
+    with pytest.raises(ConfigError, match="no folder flows is there"):
+        work_at_home({"WINBACK_HOME": str(tmp_path)})
 
 
 def test_a_secret_is_made_once_and_only_for_us(tmp_path: Path) -> None:

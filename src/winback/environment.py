@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from winback.errors import ConfigError
+
 
 @dataclass(frozen=True, slots=True)
 class Environment:
@@ -62,6 +64,28 @@ def _is_loopback(url: str) -> bool:
 def find_home(environ: Mapping[str, str] = os.environ, home: Path | None = None) -> Path:
     """Give the folder with config/ and templates/: the given one, ``WINBACK_HOME``, else here."""
     return (home or Path(environ.get("WINBACK_HOME") or ".")).resolve()
+
+
+def work_at_home(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Go to the home folder of this machine: the pull step of every deployment in ``prefect.yaml``.
+
+    It is asked for here, where a run begins: a path in a deployment would be that of the machine
+    that deployed, also where Prefect fills it in from the environment. Raises ConfigError where
+    the worker was started without a folder to work in.
+    """
+    if not environ.get("WINBACK_HOME"):
+        raise ConfigError(
+            "the worker was started without WINBACK_HOME: set it, on each machine, to the path of "
+            "that machine's own copy of the project's folder"
+        )
+    home = find_home(environ)
+    if not (home / "flows").is_dir():
+        raise ConfigError(
+            f"WINBACK_HOME is {home}, and no folder flows is there: it must be the whole path of "
+            "this machine's own copy of the project's folder"
+        )
+    os.chdir(home)
+    return {"directory": str(home)}
 
 
 def read_environment(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -49,8 +50,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def deployed(prefect_server: Dashboard, shop: Path) -> Dashboard:
-    """Deploy everything in prefect.yaml, as an engineer does."""
-    environment = prefect_server.environment
+    """Deploy everything in prefect.yaml, as an engineer does at a machine that runs winback too."""
+    environment = prefect_server.environment | {"WINBACK_HOME": str(shop)}
     run_prefect(
         ["work-pool", "create", "winback", "--type", "process", "--overwrite"], environment, shop
     )
@@ -77,7 +78,8 @@ def test_scheduled_runs_appear(deployed: Dashboard) -> None:
 def test_every_deployment_runs_one_at_a_time(deployed: Dashboard) -> None:
     """A second run of a deployment is canceled, not stacked; every schedule names its zone.
 
-    Only ``send/together`` is meant for several at once, and sleeps until somebody wakes it.
+    Only ``send/together`` is meant for several at once, and sleeps until somebody wakes it; a
+    worker that sends for hours takes from its queue alone, and keeps nobody's no waiting.
     """
     deployments = {one["name"]: one for one in ask(deployed, "/deployments/filter")}
 
@@ -85,21 +87,28 @@ def test_every_deployment_runs_one_at_a_time(deployed: Dashboard) -> None:
     together = deployments.pop("together")
     assert together["global_concurrency_limit"]["limit"] > 1
     assert [one["active"] for one in together["schedules"]] == [False] * 3
+    assert together["work_queue_name"] == "together"
     for deployment in deployments.values():
         assert deployment["global_concurrency_limit"]["limit"] == 1
         assert deployment["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
+        assert deployment["work_queue_name"] == "default"
         for schedule in deployment["schedules"]:
             assert schedule["schedule"]["timezone"]
 
 
-def test_a_worker_runs_a_deployment(deployed: Dashboard, shop: Path) -> None:
-    """A process worker picks a run up and finishes it."""
-    environment = deployed.environment | {"WINBACK_HOME": str(shop)}
-    run_prefect(["deployment", "run", "pull/by-hand"], environment, shop)
+def test_a_worker_runs_a_deployment_from_a_folder_of_its_own(
+    deployed: Dashboard, shop: Path, tmp_path: Path
+) -> None:
+    """Where the project lies is each machine's own affair: a deployment names no folder of any."""
+    copy = shutil.copytree(shop, tmp_path / "elsewhere")
+    environment = deployed.environment | {"WINBACK_HOME": str(copy)}
+    told = json.dumps(ask(deployed, "/deployments/filter"))
+    assert str(shop) not in told
+    run_prefect(["deployment", "run", "pull/by-hand"], environment, copy)
     worker = start_apart(
         ["-m", "prefect", "worker", "start", "--pool", "winback", "--type", "process"],
         environment,
-        log=shop / "worker.log",
+        log=copy / "worker.log",
     )
     try:
 
@@ -116,7 +125,9 @@ def test_a_worker_runs_a_deployment(deployed: Dashboard, shop: Path) -> None:
     finally:
         stop(worker)
 
-    assert states == ["COMPLETED"], (shop / "worker.log").read_text(encoding="utf-8")[-3000:]
+    assert states == ["COMPLETED"], (copy / "worker.log").read_text(encoding="utf-8")[-3000:]
+    assert (copy / "var" / "winback.db").exists()
+    assert not (shop / "var" / "winback.db").exists()
 
 
 def test_run_goes_through_prefect_when_a_server_answers(

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
@@ -26,6 +27,10 @@ from winback.states import MessageState
 
 CUSTOMERS = 400
 WORKERS = 3
+# In the words of docs/going-live.md.
+WORKER = (
+    "-m prefect worker start --pool together --work-queue together --limit 1".split()  # noqa: SIM905
+)
 
 
 @pytest.mark.soak
@@ -60,9 +65,10 @@ def test_three_workers_send_each_message_once(
         for _ in range(WORKERS):
             run_prefect(["deployment", "run", "send/together"], environment, home)
         for number in range(WORKERS):
-            words = ["-m", "prefect", "worker", "start", "--pool", "together", "--limit", "1"]
+            # Each machine has its copy of the folder somewhere else.
+            own = {"WINBACK_HOME": str(shutil.copytree(home, tmp_path / f"machine{number}"))}
             log = tmp_path / f"worker{number}.log"
-            stack.callback(stop, start_apart(words, environment, log=log))
+            stack.callback(stop, start_apart(WORKER, environment | own, log=log))
         states = wait_for(lambda: _ended(prefect_server))
         accepted = Counter(mail.to_address for mail in stand.record.mails())
 
