@@ -9,6 +9,8 @@ import typer
 from winback.cli.output import AsJson, AsOf, opened, print_json, say
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from winback.business import Business
     from winback.enrollment.pausing import PauseScope
 
@@ -52,8 +54,12 @@ def register(app: typer.Typer) -> None:
         if as_json:
             print_json({"scope": scope, "name": name, "paused": True, "was_paused": not is_new})
             return
-        what = name or "everything"
-        say(f"{what} stands still; go on with: winback resume" if is_new else f"{what} stood still")
+        what, option = name or "everything", f" --{scope} {name}" if name else ""
+        say(
+            f"{what} stands still; go on with: winback resume{option}"
+            if is_new
+            else f"{what} stood still"
+        )
 
     @app.command()
     def resume(
@@ -68,8 +74,11 @@ def register(app: typer.Typer) -> None:
 
         Example: winback resume --channel sms
         """
+        from sqlalchemy.orm import Session
+
         from winback.database.retrying import transacted
         from winback.enrollment.pausing import resume as go_on
+        from winback.outcomes.needs import find_pauses
 
         with opened(as_of, writes=True) as (business, now):
             scope, name = _named(business, campaign, channel, country)
@@ -79,18 +88,34 @@ def register(app: typer.Typer) -> None:
                 "pause.by_hand",
                 lambda session: go_on(session, scope, name, now=now, zone=zone),
             )
+            with Session(business.engine) as session:
+                still = [need.says for need in find_pauses(session, now=now)]
         if as_json:
-            print_json({"scope": scope, "name": name, "paused": False, "was_paused": was_paused})
+            told = {"scope": scope, "name": name, "paused": False, "was_paused": was_paused}
+            print_json({**told, "still_paused": still})
             return
-        what = name or "everything"
-        say(f"{what} goes on" if was_paused else f"no pause of {what} to end; see: winback status")
+        _tell(name or "everything", still, was_paused=was_paused)
+
+
+def _tell(what: str, still: "Sequence[str]", *, was_paused: bool) -> None:
+    """Say what goes on; where another pause holds it, or a part of it, say that instead."""
+    if not was_paused:
+        say(f"no pause of {what} to end; see: winback status")
+    elif not still:
+        say(f"{what} goes on")
+    else:
+        say(f"the pause of {what} is over; what still stands still:")
+        for says in still:
+            say(says)
 
 
 def _named(
     business: "Business", campaign: str | None, channel: str | None, country: str | None
 ) -> "tuple[PauseScope, str]":
     """Give what the options name; raises ConfigError for what there is not, or both at once."""
-    from winback.enrollment.pausing import PauseScope
+    from sqlalchemy.orm import Session
+
+    from winback.enrollment.pausing import PauseScope, campaigns_to_pause
     from winback.errors import ConfigError
     from winback.yaml_files import nearest
 
@@ -99,9 +124,12 @@ def _named(
             "--campaign, --channel and --country: name one of them, or none for everything"
         )
     if campaign is not None:
-        known = [one.campaign for one in business.campaigns]
+        with Session(business.engine) as session:
+            known = {one.campaign for one in business.campaigns} | campaigns_to_pause(session)
         if campaign not in known:
-            raise ConfigError(f"there is no campaign {campaign!r}: {nearest(campaign, known)}")
+            raise ConfigError(
+                f"there is no campaign {campaign!r}: {nearest(campaign, sorted(known))}"
+            )
         return PauseScope.CAMPAIGN, campaign
     if channel is not None:
         if channel not in ("email", "sms"):

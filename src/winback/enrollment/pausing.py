@@ -24,7 +24,7 @@ from winback.database.bulk import on_conflict
 from winback.database.tables import Enrollment, Message, Pause, table_of
 from winback.enrollment.timeline import ONE_DAY
 from winback.enrollment.waits import Wait, waits_begun_after
-from winback.states import Channel, EnrollmentState, MessageState
+from winback.states import OPEN_ENROLLMENTS, Channel, EnrollmentState, MessageState
 
 OPERATOR: Final = "operator"
 BRAKE: Final = "brake"
@@ -105,6 +105,18 @@ _STANDING: Final = (
     .where(_PAUSES.c.resumed_at.is_(None))
     .order_by(_PAUSES.c.id)
 )
+
+
+def campaigns_to_pause(session: Session) -> set[str]:
+    """Give the campaigns that stand still or that somebody is in, whatever the files say now.
+
+    One that was renamed goes on for who entered it, and must be stopped and let go on by its name.
+    """
+    held = select(_PAUSES.c.name).where(
+        _PAUSES.c.scope == PauseScope.CAMPAIGN, _PAUSES.c.resumed_at.is_(None)
+    )
+    entered = select(Enrollment.campaign).where(Enrollment.state.in_(OPEN_ENROLLMENTS))
+    return {*session.scalars(held), *session.scalars(entered.distinct())}
 
 
 def pause(

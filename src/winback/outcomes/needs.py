@@ -35,8 +35,7 @@ def find_needs(
 ) -> tuple[Need, ...]:
     """Find all that needs a person, what stops customers first."""
     return (
-        *_standing_still(session),
-        *_paused(session, now),
+        *find_pauses(session, now=now),
         *_counted(
             session,
             "cases",
@@ -62,6 +61,11 @@ def find_needs(
             "{n} {rows} of your sources could not be taken; see: winback rejects",
         ),
     )
+
+
+def find_pauses(session: Session, *, now: datetime) -> tuple[Need, ...]:
+    """Find what stands still: paused by a person or a brake, or closed by what a provider said."""
+    return (*_standing_still(session), *_paused(session, now))
 
 
 def find_urgent(
