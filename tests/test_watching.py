@@ -17,13 +17,15 @@ from tests.conftest import NOW
 from tests.delivery.shop import Shop, make_business
 from winback.clock import SetClock
 from winback.database.tables import Alert, ChannelPause, Event, Message, Pause, StageRun
+from winback.delivery.brakes import apply_brakes
 from winback.delivery.leases import beat, begin_worker
+from winback.delivery.news import apply_news
 from winback.delivery.settling import Verdict, settle_by_hand
 from winback.enrollment.pausing import OPERATOR, PauseScope, pause
 from winback.listening import watching
 from winback.outcomes.runs import usual_rest
 from winback.providers.outgoing import Unclear
-from winback.states import Channel, Stage
+from winback.states import Channel, EventKind, Stage
 from winback.watching import SILENT_AFTER, look_after
 
 HOUR = timedelta(hours=1)
@@ -112,6 +114,28 @@ def test_a_failed_stage_a_closed_channel_and_a_brake_are_told(engine: Engine) ->
     assert any("sms stands still: 20003 refused" in one for one in told)
     assert any("the last pull run ended early with SourceError" in one for one in told)
     assert _look(shop, NOW + HOUR) == [], "told once"
+
+
+def test_a_brake_that_is_to_come_is_told_at_once(engine: Engine) -> None:
+    """Bounces that came after the send are told now, not when the next one begins (LAW-21)."""
+    shop = Shop(make_business(engine))
+    for _ in range(12):
+        shop.enroll()
+    shop.send()
+    with Session(engine) as session, session.begin():
+        for one in shop.messages()[:10]:
+            apply_news(session, one.id, EventKind.BOUNCED, at=NOW)
+
+    [told] = _look(shop, NOW + HOUR)
+    with Session(engine) as session, session.begin():
+        apply_brakes(session, now=NOW + DAY, zone=shop.business.zone)
+
+    assert told == (
+        "campaign six-month stops before its next message: 10 of 12 mails of 2026-03-02 bounced; "
+        "more than 2 % harms the domain's name; winback resume lets it go on then"
+    )
+    assert _look(shop, NOW + DAY) == [], "the same fact, told once"
+    assert _standing(engine) == ["brake:six-month"]
 
 
 def test_a_stage_that_fails_each_time_is_told_once(engine: Engine) -> None:

@@ -46,19 +46,12 @@ def _standing(
     session: Session, business: Business, *, now: datetime, at: datetime
 ) -> Iterator[tuple[str, str]]:
     """Give what stands, as key and sentence; the key names the fact, whatever its figures."""
-    for name, why in session.execute(_BRAKED):
-        yield (
-            f"brake:{name}",
-            f"campaign {name} stopped by itself: {why}; winback resume lets it go on",
-        )
+    yield from _find_braked(session, business)
     for country, why in standing_pauses(session).countries.items():
         yield (
             f"country:{country}",
             f"no text goes to {country}: {why}; then: winback resume --country {country}",
         )
-    for name, verdict in look_at_rates(session, now=now).items():
-        if not verdict.stops:
-            yield f"warning:{name}", f"campaign {name}: {verdict.why}"
     must_be_exported = business.settings.mode is not Mode.SANDBOX
     lines = stock(session, business.campaigns, now=now, must_be_exported=must_be_exported)
     for need in find_urgent(session, business, lines, now=now):
@@ -75,6 +68,25 @@ def _standing(
     missed = find_missed_day(session, but=failed, at=at)
     if missed is not None:
         yield "silence:day", missed
+
+
+def _find_braked(session: Session, business: Business) -> Iterator[tuple[str, str]]:
+    """Give the campaigns that a brake stopped, or will, and those whose complaints are high."""
+    braked = dict(session.execute(_BRAKED).tuples().all())
+    for name, why in braked.items():
+        yield (
+            f"brake:{name}",
+            f"campaign {name} stopped by itself: {why}; winback resume lets it go on",
+        )
+    for name, verdict in look_at_rates(session, zone=business.zone).items():
+        if name in braked:
+            continue
+        if verdict.stops:
+            # The same fact as the brake that comes with the next send, and told only once.
+            to_come = f"campaign {name} stops before its next message: {verdict.why}"
+            yield f"brake:{name}", f"{to_come}; winback resume lets it go on then"
+        else:
+            yield f"warning:{name}", f"campaign {name}: {verdict.why}"
 
 
 _BRAKED: Final = select(Pause.name, Pause.why).where(Pause.by == BRAKE, Pause.resumed_at.is_(None))

@@ -1,43 +1,85 @@
 """Brakes: a campaign stops by itself when bounces or complaints go too high."""
 
-from datetime import timedelta
+from datetime import date, timedelta
+from typing import Final
 
 import pytest
-from sqlalchemy import insert, update
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
 from tests.delivery.shop import DAY, Shop
-from winback.database.tables import Event, Message
+from winback.database.tables import Event, Message, table_of
 from winback.delivery.brake_rules import DayOfMail, judge
 from winback.delivery.brakes import apply_brakes
 from winback.delivery.breaker import stays_open
+from winback.delivery.news import apply_news
 from winback.enrollment.pausing import PauseScope, resume, standing_pauses
 from winback.states import Channel, EventKind, EventState, MessageState
 
+MINUTES: Final = timedelta(minutes=5)
+_DATE: Final = date(2026, 3, 2)
+_MESSAGES: Final = table_of(Message)
+
 
 @pytest.mark.parametrize(
-    ("day", "stops"),
+    ("accepted", "bounced", "by_domain", "stops"),
     [
-        (DayOfMail(1000, 20, {}), None),
-        (DayOfMail(1000, 21, {}), True),
-        (DayOfMail(40, 9, {}), None),
-        (DayOfMail(40, 10, {}), True),
-        (DayOfMail(0, 0, {"mail.example": (3000, 3)}), False),
-        (DayOfMail(0, 0, {"mail.example": (3001, 3)}), None),
-        (DayOfMail(0, 0, {"mail.example": (1000, 3)}), True),
-        (DayOfMail(0, 0, {"mail.example": (1001, 3)}), False),
-        (DayOfMail(0, 0, {"small.example": (100, 3), "large.example": (100_000, 0)}), True),
-        (DayOfMail(0, 0, {"a.example": (10, 1), "b.example": (10, 1)}), None),
-        (DayOfMail(0, 0, {"a.example": (10, 2), "b.example": (10, 1)}), True),
+        (1000, 20, {}, None),
+        (1000, 21, {}, True),
+        (40, 9, {}, None),
+        (40, 10, {}, True),
+        (0, 0, {"mail.example": (3000, 3)}, False),
+        (0, 0, {"mail.example": (3001, 3)}, None),
+        (0, 0, {"mail.example": (1000, 3)}, True),
+        (0, 0, {"mail.example": (1001, 3)}, False),
+        (0, 0, {"small.example": (100, 3), "large.example": (100_000, 0)}, True),
+        (0, 0, {"small.example": (2000, 3), "large.example": (100_000, 0)}, False),
+        (0, 0, {"small.example": (2000, 2), "large.example": (100_000, 0)}, None),
+        (0, 0, {"a.example": (10, 1), "b.example": (10, 1)}, None),
+        (0, 0, {"a.example": (10, 2), "b.example": (10, 1)}, True),
+        (0, 0, {"a.example": (0, 3)}, None),
+        (0, 10, {}, None),
     ],
 )
-def test_the_thresholds(day: DayOfMail, stops: bool | None) -> None:  # noqa: FBT001 - a table
-    """Over 2 % bounces, from 0.3 % complaints, over all or at one domain, warn from 0.1 %.
+def test_the_thresholds(
+    accepted: int, bounced: int, by_domain: dict[str, tuple[int, int]], *, stops: bool | None
+) -> None:
+    """Over 2 % bounces, from 0.3 % complaints, over all or at one domain; warn from 0.1 %.
 
-    FACTS.md LAW-18 and LAW-21; ten bounces or three complaints at least: chance is no trend.
+    FACTS.md LAW-18 and LAW-21; ten bounces or three complaints at least: chance is no trend, and
+    a whole of nought judges nothing.
     """
-    verdict = judge(day)
+    verdict = judge(DayOfMail(_DATE, accepted, bounced, by_domain))
     assert (None if verdict is None else verdict.stops) is stops
+
+
+_DOMAINS: Final = st.sampled_from(("a.example", "b.example", "c.example"))
+_FIGURES: Final = st.integers(0, 5000).flatmap(
+    lambda good: st.tuples(st.just(good), st.integers(0, good))
+)
+_MAIL: Final = st.builds(
+    lambda accepted, bounced, by_domain: DayOfMail(_DATE, accepted, bounced, by_domain),
+    st.integers(0, 5000),
+    st.integers(0, 200),
+    st.dictionaries(_DOMAINS, _FIGURES),
+)
+
+
+@given(_MAIL)
+def test_a_verdict_needs_numbers_and_a_share(mail: DayOfMail) -> None:
+    """No small day stops anything, and whatever reaches a threshold is told (LAW-18, LAW-21)."""
+    good, bad = (sum(one[of] for one in mail.by_domain.values()) for of in (0, 1))
+    figures = [(good, bad), *mail.by_domain.values()]
+    highest = max((part / whole for whole, part in figures if part >= 3), default=0.0)
+    bounces = mail.bounced / mail.accepted if mail.bounced >= 10 and mail.accepted else 0.0
+
+    verdict = judge(mail)
+
+    assert (verdict is not None) is (bounces > 0.02 or highest >= 0.001)
+    if verdict is not None:
+        assert verdict.stops is (bounces > 0.02 or highest >= 0.003)
 
 
 def _mailed(shop: Shop, count: int) -> list[int]:
@@ -63,7 +105,8 @@ def _complain(session: Session, shop: Shop, message_ids: list[int]) -> None:
 
 def _brake(shop: Shop) -> dict[str, bool]:
     with Session(shop.engine) as session, session.begin():
-        return {name: one.stops for name, one in apply_brakes(session, now=shop.now).items()}
+        found = apply_brakes(session, now=shop.now, zone=shop.business.zone)
+    return {name: one.stops for name, one in found.items()}
 
 
 def _pauses(shop: Shop) -> dict[str, str]:
@@ -84,7 +127,7 @@ def test_bounces_pause_the_campaign(shop: Shop) -> None:
     shop.now += timedelta(hours=1)
     assert _brake(shop) == {"six-month": True}
     assert _brake(shop) == {"six-month": True}, "safe to repeat"
-    assert "10 of 12 mails bounced" in _pauses(shop)["six-month"]
+    assert "10 of 12 mails of 2026-03-02 bounced" in _pauses(shop)["six-month"]
 
 
 def test_complaints_at_one_domain_pause_and_do_not_pause_again(shop: Shop) -> None:
@@ -98,17 +141,89 @@ def test_complaints_at_one_domain_pause_and_do_not_pause_again(shop: Shop) -> No
         zone = shop.business.settings.business.zone
         resume(session, PauseScope.CAMPAIGN, "six-month", now=shop.now, zone=zone)
     shop.now += timedelta(minutes=15)
+    with Session(shop.engine) as session, session.begin():
+        _complain(session, shop, messages[3:])
     assert _brake(shop) == {}
     assert not _pauses(shop)
+    later = _mailed_more(shop, messages[0], 12)
+    _bounce(shop, later[:10])
+    assert _brake(shop) == {"six-month": True}, "what left since then counts"
 
 
-def test_yesterdays_complaints_are_over(shop: Shop) -> None:
-    """Rates are counted per day: what is older speaks against nobody."""
-    messages = _mailed(shop, 4)
+def _bounce(shop: Shop, message_ids: list[int]) -> None:
     with Session(shop.engine) as session, session.begin():
-        _complain(session, shop, messages)
-    shop.now += DAY + timedelta(minutes=1)
+        for id_ in message_ids:
+            apply_news(session, id_, EventKind.BOUNCED, at=shop.now, reason="550 no such user")
+
+
+def _deliver(shop: Shop, message_ids: list[int]) -> None:
+    with Session(shop.engine) as session, session.begin():
+        for id_ in message_ids:
+            apply_news(session, id_, EventKind.DELIVERED, at=shop.now)
+
+
+def _mailed_more(shop: Shop, message_id: int, count: int) -> list[int]:
+    """Let as many mails leave now as that one did, in the same state; gives their ids."""
+    with Session(shop.engine) as session, session.begin():
+        row = session.execute(select(_MESSAGES).where(_MESSAGES.c.id == message_id)).one()._asdict()
+        del row["id"]
+        rows = [
+            row | {"claimed_at": shop.now, "step": f"{shop.now} {n}", "send_id": f"{shop.now} {n}"}
+            for n in range(count)
+        ]
+        return list(session.scalars(insert(_MESSAGES).returning(_MESSAGES.c.id), rows))
+
+
+@pytest.mark.parametrize("later", [DAY - MINUTES, DAY + MINUTES, 7 * DAY + MINUTES, 40 * DAY])
+def test_the_last_sending_is_judged_before_the_next(shop: Shop, later: timedelta) -> None:
+    """Whatever the rhythm: a day that begins some minutes later is no way past it (LAW-21)."""
+    messages = _mailed(shop, 12)
+    _bounce(shop, messages[:10])
+    shop.now += later
+    assert _brake(shop) == {"six-month": True}
+
+
+def test_a_day_that_ended_well_does_not_hide_the_one_before(shop: Shop) -> None:
+    """A late bounce counts against the day of its mail: 72 hours a mailbox is tried (SG-19)."""
+    messages = _mailed(shop, 12)
+    shop.now += 3 * DAY
+    _mailed_more(shop, messages[0], 600)
+    _bounce(shop, messages[:10])
+    assert _brake(shop) == {"six-month": True}
+    assert "10 of 12 mails of 2026-03-02 bounced" in _pauses(shop)["six-month"]
+
+
+def test_what_is_older_is_over(shop: Shop) -> None:
+    """Rates are counted per day: what left long before the last mails speaks against nobody."""
+    messages = _mailed(shop, 12)
+    shop.now += 4 * DAY
+    _mailed_more(shop, messages[0], 1)
+    _bounce(shop, messages[:10])
     assert _brake(shop) == {}
+
+
+def test_bounces_of_two_days_are_not_added_up(shop: Shop) -> None:
+    """Nine and nine are two days of chance, each below the ten that a brake takes."""
+    first = _mailed(shop, 12)
+    shop.now += DAY
+    second = _mailed_more(shop, first[0], 12)
+    _bounce(shop, first[:9] + second[:9])
+    assert _brake(shop) == {}
+    _bounce(shop, second[9:10])
+    assert _brake(shop) == {"six-month": True}
+
+
+@pytest.mark.parametrize("later", [timedelta(hours=1), DAY + MINUTES, 3 * DAY])
+def test_a_late_complaint_counts_by_the_mails_of_its_day(shop: Shop, later: timedelta) -> None:
+    """3 of 1,200 mails are 0.25 %, a warning, on days without mails too (FACTS.md LAW-18)."""
+    messages = _mailed(shop, 12)
+    _deliver(shop, messages)
+    _mailed_more(shop, messages[0], 1188)
+    shop.now += later
+    with Session(shop.engine) as session, session.begin():
+        _complain(session, shop, messages[:3])
+    assert _brake(shop) == {"six-month": False}
+    assert not _pauses(shop)
 
 
 def test_one_angry_person_is_no_trend(shop: Shop) -> None:

@@ -188,7 +188,7 @@ def mails_have_bounced(shop: Shop) -> None:
         session.execute(
             update(Message).where(Message.id.in_(bounced)).values(state=MessageState.BOUNCED)
         )
-    shop.now += timedelta(hours=2)
+    shop.now += timedelta(hours=26)
     for _ in range(2):
         shop.enroll(due_on=shop.now.date() + timedelta(days=1))
 

@@ -2,11 +2,12 @@
 
 The thresholds are the mailbox providers' own (FACTS.md LAW-18, LAW-21). They are shares of large
 numbers: in a day of forty mails three dead mailboxes are chance, and one angry person is no trend.
-So a brake takes ten bounces or three complaints at least.
+So a brake takes ten bounces or three complaints at least, and a whole of nought judges nothing.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from typing import Final
 
@@ -14,18 +15,20 @@ BOUNCES_STOP: Final = Decimal("0.02")
 """More than this share of a day's accepted mails bounced (LAW-21)."""
 COMPLAINTS_WARN: Final = Decimal("0.001")
 COMPLAINTS_STOP: Final = Decimal("0.003")
-"""Complaints by the mails delivered in a day, over all or at one mailbox domain (LAW-18)."""
+"""Complaints by the mails delivered of a day, over all or at one mailbox domain (LAW-18)."""
 BOUNCES_AT_LEAST: Final = 10
 COMPLAINTS_AT_LEAST: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
 class DayOfMail:
-    """What became of one campaign's mails within a day; ``by_domain`` is domain to figures.
+    """What became of one campaign's mails of a day, whenever it was told.
 
-    Figures are (delivered, complaints).
+    All figures are of the mails that left on that day. ``by_domain`` is domain to figures, which
+    are (delivered, complaints).
     """
 
+    day: date
     accepted: int
     bounced: int
     by_domain: Mapping[str, tuple[int, int]]
@@ -39,32 +42,33 @@ class Verdict:
     why: str
 
 
-def judge(day: DayOfMail) -> Verdict | None:
+def judge(mail: DayOfMail) -> Verdict | None:
     """Say whether a campaign must stop, or deserves a warning; None where all is well."""
-    if day.bounced >= BOUNCES_AT_LEAST and day.bounced > BOUNCES_STOP * day.accepted:
+    if mail.bounced >= BOUNCES_AT_LEAST and mail.bounced > BOUNCES_STOP * mail.accepted > 0:
         return Verdict(
             stops=True,
-            why=f"{day.bounced:,} of {day.accepted:,} mails bounced within a day; "
+            why=f"{mail.bounced:,} of {mail.accepted:,} mails of {mail.day} bounced; "
             "more than 2 % harms the domain's name",
         )
-    delivered = sum(good for good, _ in day.by_domain.values())
-    complaints = sum(bad for _, bad in day.by_domain.values())
-    everywhere: Iterable[tuple[str, tuple[int, int]]] = [("", (delivered, complaints))]
-    for domain, (good, bad) in [*everywhere, *sorted(day.by_domain.items())]:
-        if _reaches(bad, good, COMPLAINTS_STOP):
-            return Verdict(stops=True, why=_complaints(bad, good, domain, "0.3 %"))
-    for domain, (good, bad) in everywhere:
-        if _reaches(bad, good, COMPLAINTS_WARN):
-            return Verdict(stops=False, why=_complaints(bad, good, domain, "0.1 %"))
+    delivered = sum(good for good, _ in mail.by_domain.values())
+    complaints = sum(bad for _, bad in mail.by_domain.values())
+    figures = [("", (delivered, complaints)), *sorted(mail.by_domain.items())]
+    for share, said, stops in ((COMPLAINTS_STOP, "0.3 %", True), (COMPLAINTS_WARN, "0.1 %", False)):
+        for domain, (good, bad) in figures:
+            if _reaches(bad, good, share):
+                # A mailbox provider's domain is nobody's address; a domain of one's own may be, so
+                # it is told only where it has complained often enough to be one of the large ones.
+                where = f" at {domain}" if domain else ""
+                why = f"{bad:,} of {good:,} mails of {mail.day} delivered{where} were called spam"
+                return Verdict(stops, f"{why} ({said})")
     return None
 
 
-def _complaints(bad: int, good: int, domain: str, share: str) -> str:
-    # A mailbox provider's domain is nobody's address; a domain of one's own may be, so it is told
-    # only where it has complained often enough to be one of the large ones.
-    where = f" at {domain}" if domain else ""
-    return f"{bad:,} of {good:,} mails delivered{where} within a day were called spam ({share})"
+def worst(verdicts: Iterable[Verdict | None]) -> Verdict | None:
+    """Give the first that stops, or else the first; None where nothing speaks against it."""
+    found = [one for one in verdicts if one is not None]
+    return min(found, key=lambda one: not one.stops, default=None)
 
 
 def _reaches(part: int, whole: int, share: Decimal) -> bool:
-    return part >= COMPLAINTS_AT_LEAST and part >= share * whole
+    return whole > 0 and part >= COMPLAINTS_AT_LEAST and part >= share * whole

@@ -1,104 +1,165 @@
 """Pause a campaign by itself when bounces or complaints go too high (``brake_rules``).
 
-Looks at the last 24 hours, and no further back than the last time an operator let the campaign
-go on: what was decided already does not stop it again.
+Judged is each local day on which mails left, by what was told of these very mails since: the last
+day with mails, and the three days before it, since a mailbox may be tried for 72 hours. So the
+last sending is judged before the next, however much later that begins, and a late complaint
+counts against the day of its mail. What left before an operator let the campaign go on was decided
+then, and does not stop it again.
 """
 
 from collections import Counter, defaultdict
-from datetime import datetime, timedelta
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from itertools import groupby
 from typing import Final
+from zoneinfo import ZoneInfo
 
-from sqlalchemy import BindParameter, bindparam, case, func, select
+from sqlalchemy import BindParameter, bindparam, case, func, or_, select
 from sqlalchemy.orm import Session
 
+from winback.clock import day_start, local_date
 from winback.database.tables import ContactPoint, Enrollment, Event, Message, Pause
-from winback.delivery.brake_rules import DayOfMail, Verdict, judge
+from winback.delivery.brake_rules import (
+    BOUNCES_AT_LEAST,
+    COMPLAINTS_AT_LEAST,
+    DayOfMail,
+    Verdict,
+    judge,
+    worst,
+)
 from winback.enrollment.pausing import BRAKE, PauseScope, pause
 from winback.states import Channel, EventKind, MessageState
 
-_DAY: Final = timedelta(days=1)
+_ONE_DAY: Final = timedelta(days=1)
+_LOOKED_BACK: Final = 3 * _ONE_DAY
+"""So long before the last day with mails: for 72 hours a mailbox is tried again (SG-19)."""
 
 
-def apply_brakes(session: Session, *, now: datetime) -> dict[str, Verdict]:
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A local day of a campaign's mails, or what of it came after an operator let it go on."""
+
+    campaign: str
+    day: date
+    since: datetime
+    until: datetime
+    is_complained_of: bool
+    """Often enough to ask of whom: that takes all addresses of the day."""
+
+
+def apply_brakes(session: Session, *, now: datetime, zone: ZoneInfo) -> dict[str, Verdict]:
     """Pause campaigns that must stop; gives what was said of each, warnings too.
 
     Safe to repeat: what stands still already is not paused again.
     """
-    found = look_at_rates(session, now=now)
+    found = look_at_rates(session, zone=zone)
     for campaign, verdict in found.items():
         if verdict.stops:
             pause(session, PauseScope.CAMPAIGN, campaign, by=BRAKE, why=verdict.why, now=now)
     return found
 
 
-def look_at_rates(session: Session, *, now: datetime) -> dict[str, Verdict]:
-    """Give what speaks against each campaign today, warnings too; changes nothing."""
+def look_at_rates(session: Session, *, zone: ZoneInfo) -> dict[str, Verdict]:
+    """Give what speaks against each campaign now, warnings too; changes nothing."""
+    since = rated_since(session, zone)
+    if since is None:
+        return {}
+    parts = groupby(_suspected(session, since, zone), lambda part: part.campaign)
     verdicts = {
-        campaign: judge(_day_of_mail(session, campaign, since=since))
-        for campaign, since in _mailing(session, now=now).items()
+        campaign: worst([judge(_mail_of(session, part)) for part in of_campaign])
+        for campaign, of_campaign in parts
     }
     return {campaign: verdict for campaign, verdict in verdicts.items() if verdict is not None}
 
 
-def _mailing(session: Session, *, now: datetime) -> dict[str, datetime]:
-    """Give the campaigns that anything speaks against, and since when to look."""
-    since = now - _DAY
-    asked = {"since": since}
-    suspects = {
-        *session.scalars(_BOUNCING, asked),
-        *session.scalars(_COMPLAINED_OF, asked),
-    }
-    if not suspects:
-        return {}
-    let_go = dict(session.execute(_LET_GO, {"campaigns": suspects}).tuples().all())
-    return {one: max(since, let_go.get(one) or since) for one in sorted(suspects)}
+def rated_since(session: Session, zone: ZoneInfo) -> datetime | None:
+    """Give from when on mails are judged; None where none ever left."""
+    last = session.scalars(_LAST_CLAIM).one_or_none()
+    return None if last is None else day_start(local_date(last, zone) - _LOOKED_BACK, zone)
 
 
-def _day_of_mail(session: Session, campaign: str, *, since: datetime) -> DayOfMail:
-    asked = {"since": since, "campaign": campaign}
+def _suspected(session: Session, since: datetime, zone: ZoneInfo) -> Iterator[_Part]:
+    """Give the days that enough speaks against to judge them, the last of a campaign first."""
+    let_go = {name: at for name, at in session.execute(_LET_GO).tuples() if at is not None}
+    bounced, complained = (
+        Counter(
+            (campaign, local_date(at, zone))
+            for campaign, at in session.execute(told, {"since": since}).tuples()
+            if at is not None and at >= let_go.get(campaign, since)
+        )
+        for told in (_BOUNCED, _COMPLAINED_OF)
+    )
+    for campaign, day in sorted({*bounced, *complained}, key=_last_first):
+        is_complained_of = complained[campaign, day] >= COMPLAINTS_AT_LEAST
+        if is_complained_of or bounced[campaign, day] >= BOUNCES_AT_LEAST:
+            begins = max(day_start(day, zone), let_go.get(campaign, since))
+            until = day_start(day + _ONE_DAY, zone)
+            yield _Part(campaign, day, begins, until, is_complained_of)
+
+
+def _last_first(of: tuple[str, date]) -> tuple[str, int]:
+    campaign, day = of
+    return campaign, -day.toordinal()
+
+
+def _mail_of(session: Session, part: _Part) -> DayOfMail:
+    asked = {"since": part.since, "until": part.until, "campaign": part.campaign}
     accepted, bounced = session.execute(_MAILED, asked).one()
-    complaints = Counter(map(_domain, session.scalars(_COMPLAINERS, asked)))
-    by_domain: defaultdict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
-    if complaints:
-        delivered = Counter(map(_domain, session.scalars(_DELIVERED_TO, asked)))
-        for domain in {*delivered, *complaints}:
-            by_domain[domain] = (delivered[domain], complaints[domain])
-    return DayOfMail(accepted, bounced or 0, by_domain)
+    by_domain = _by_domain(session, asked) if part.is_complained_of else {}
+    return DayOfMail(part.day, accepted, bounced or 0, by_domain)
 
 
-def _domain(address: str) -> str:
-    return address.rpartition("@")[2].lower()
+def _by_domain(session: Session, asked: Mapping[str, object]) -> dict[str, tuple[int, int]]:
+    """Give how many mails were delivered at each domain, and how many of them called spam."""
+    found: defaultdict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
+    for address, is_spam in session.execute(_DELIVERED_TO, asked):
+        domain = address.rpartition("@")[2].lower()
+        good, bad = found[domain]
+        found[domain] = good + 1, bad + is_spam
+    return found
 
 
 _SINCE: Final[BindParameter[datetime]] = bindparam("since")
-_OF_DAY: Final = (
+_MAILS: Final = (
     Message.channel == Channel.EMAIL,
     Message.claimed_at >= _SINCE,
     Message.accepted_at.is_not(None),
 )
-_OF_CAMPAIGN: Final = Enrollment.campaign == bindparam("campaign")
+_OF_PART: Final = (
+    *_MAILS,
+    Message.claimed_at < bindparam("until"),
+    Enrollment.campaign == bindparam("campaign"),
+)
 _IS_BOUNCED: Final = Message.state == MessageState.BOUNCED
+# No complaint is older than its mail; so the index of complaints leads to those of these mails.
 _COMPLAINTS: Final = (Event.kind == EventKind.COMPLAINED, Event.received_at >= _SINCE)
+_IS_SPAM: Final = Message.id.in_(
+    select(Event.message_id).where(*_COMPLAINTS, Event.message_id.is_not(None))
+)
 
-_BOUNCING: Final = (
-    select(Enrollment.campaign)
+_LAST_CLAIM: Final = (
+    select(Message.claimed_at)
+    .where(Message.channel == Channel.EMAIL, Message.claimed_at.is_not(None))
+    .order_by(Message.claimed_at.desc())
+    .limit(1)
+)
+_BOUNCED: Final = (
+    select(Enrollment.campaign, Message.claimed_at)
     .join(Message, Message.enrollment_id == Enrollment.id)
-    .where(*_OF_DAY, _IS_BOUNCED)
-    .distinct()
+    .where(*_MAILS, _IS_BOUNCED)
 )
 _COMPLAINED_OF: Final = (
-    select(Enrollment.campaign)
+    select(Enrollment.campaign, Message.claimed_at)
     .join(Message, Message.enrollment_id == Enrollment.id)
-    .join(Event, Event.message_id == Message.id)
-    .where(*_COMPLAINTS)
-    .distinct()
+    .where(*_MAILS, _IS_SPAM)
 )
 _LET_GO: Final = (
     select(Pause.name, func.max(Pause.resumed_at))
     .where(
         Pause.scope == PauseScope.CAMPAIGN,
         Pause.by == BRAKE,
-        Pause.name.in_(bindparam("campaigns", expanding=True)),
+        Pause.resumed_at.is_not(None),
     )
     .group_by(Pause.name)
 )
@@ -106,20 +167,12 @@ _MAILED: Final = (
     select(func.count(), func.sum(case((_IS_BOUNCED, 1), else_=0)))
     .select_from(Message)
     .join(Enrollment, Enrollment.id == Message.enrollment_id)
-    .where(*_OF_DAY, _OF_CAMPAIGN)
+    .where(*_OF_PART)
 )
-_COMPLAINERS: Final = (
-    select(ContactPoint.address)
-    .join(Message, Message.contact_point_id == ContactPoint.id)
-    .join(Enrollment, Enrollment.id == Message.enrollment_id)
-    .where(
-        _OF_CAMPAIGN,
-        Message.id.in_(select(Event.message_id).where(*_COMPLAINTS)),
-    )
-)
+# Whoever calls a mail spam has got it, whether or not that was told before.
 _DELIVERED_TO: Final = (
-    select(ContactPoint.address)
+    select(ContactPoint.address, _IS_SPAM.label("is_spam"))
     .join(Message, Message.contact_point_id == ContactPoint.id)
     .join(Enrollment, Enrollment.id == Message.enrollment_id)
-    .where(*_OF_DAY, _OF_CAMPAIGN, Message.state == MessageState.DELIVERED)
+    .where(*_OF_PART, or_(Message.state == MessageState.DELIVERED, _IS_SPAM))
 )

@@ -67,6 +67,7 @@ from winback.database.tables import (
     Worker,
     table_of,
 )
+from winback.delivery.brakes import rated_since
 from winback.delivery.leases import dead_workers
 from winback.periods import add_months
 from winback.rehearsal.people import UNSETTLED, chunks, people_of
@@ -81,9 +82,6 @@ from winback.states import (
 
 _LOOKED_BACK: Final = timedelta(days=8)
 """What caps look back on, and a day more."""
-
-_RATED: Final = timedelta(hours=25)
-"""What rates of bounces and complaints look back on, and an hour more."""
 
 _SPEND_MONTHS: Final = 25
 """What values look back on, and a month more."""
@@ -183,7 +181,9 @@ def _copy_stocks(source: Connection, target: Connection, campaigns: Sequence[Cam
 def _copy_today(source: Connection, target: Connection, business: Business, now: datetime) -> None:
     """Copy what is counted over everyone: enrollments, claims, bounces, complaints; and events."""
     today = local_date(now, business.zone)
-    since = min(day_start(today, business.zone), now - _RATED)
+    midnight = day_start(today, business.zone)
+    with Session(source) as asking:
+        since = min(midnight, rated_since(asking, business.zone) or midnight)
     has_counters = target.scalar(select(func.count()).select_from(ChannelDay))
     # Where no counters were ever kept, they are made from the claims of all days.
     counted = Message.claimed_at >= since if has_counters else Message.claimed_at.is_not(None)
