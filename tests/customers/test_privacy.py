@@ -20,13 +20,14 @@ from tests.customers.people import (
 from winback.customers.identity import address_hash
 from winback.customers.privacy import erase_customer, export_customer, suppress_customer
 from winback.customers.suppression import is_suppressed
-from winback.database.history import record_decision
+from winback.database.history import record_decision, record_move
 from winback.database.tables import (
     Case,
     ContactPoint,
     Customer,
     Event,
     Message,
+    Move,
     Purchase,
     RejectedRow,
     SourceCustomer,
@@ -130,6 +131,48 @@ def test_erasure_leaves_no_name_and_keeps_the_no(session: Session, now: datetime
     # Numbers without a name stay: the books and the measurement need them.
     assert len(session.scalars(select(Purchase)).all()) == 1
     assert session.scalars(select(SourceCustomer.email)).one() is None
+
+
+def test_erasure_takes_a_providers_words_that_name_the_address(
+    session: Session, now: datetime
+) -> None:
+    """FACTS.md LAW-39: a refusal quotes the address, in any case, also in the history."""
+    ada = _person(session, now)
+    message = session.scalars(select(Message)).one()
+    said = f"550 no mailbox <{MAIL.title()}> here"
+    message.state, message.reason = MessageState.BOUNCED, said
+    record_move(
+        session,
+        "message",
+        message.id,
+        from_state=MessageState.ACCEPTED,
+        to_state=MessageState.BOUNCED,
+        event="bounced",
+        at=now,
+        why=said,
+    )
+    session.add(
+        Event(
+            key="shouted",
+            origin="sendgrid.inbound",
+            body={"from": MAIL.upper()},
+            received_at=now,
+            state=EventState.DEAD,
+        )
+    )
+    session.flush()
+
+    erase_customer(session, ada.id, now=now, secret=SECRET)
+    session.expire_all()
+
+    told = json.dumps(
+        [
+            [message.reason],
+            [*session.scalars(select(Move.why))],
+            [dict(one) for one in session.scalars(select(Event.body))],
+        ]
+    )
+    assert MAIL not in told.lower()
 
 
 def test_an_associate_can_stop_all_marketing(session: Session, now: datetime) -> None:

@@ -7,7 +7,7 @@ re-import), LAW-41 (the export says what was sent, and why).
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, Text, cast, delete, inspect, or_, select, update
+from sqlalchemy import Select, Text, cast, delete, func, inspect, or_, select, update
 from sqlalchemy.orm import Session
 
 from winback.customers.identity import address_hash
@@ -118,12 +118,7 @@ def erase_customer(session: Session, customer_id: int, *, now: datetime, secret:
             at=now,
             address_hash=address_hash(secret, point.channel, point.address),
         )
-        # Dead letters and callbacks that were never matched to a message name it too.
-        session.execute(
-            update(Event)
-            .where(cast(Event.body, Text).contains(point.address, autoescape=True))
-            .values(body={}, error="")
-        )
+        _forget_address(session, ids, point.address)
     _forget_messages(session, ids)
     _forget_rejected(session, ids)
     session.execute(
@@ -147,6 +142,36 @@ def erase_customer(session: Session, customer_id: int, *, now: datetime, secret:
             erased_at=now,
             changed_at=now,
         )
+    )
+
+
+def _forget_address(session: Session, ids: list[int], address: str) -> None:
+    """Empty what names the address, in whatever case a provider wrote it."""
+    named = address.lower()
+    # Dead letters and callbacks that were never matched to a message name it too.
+    session.execute(
+        update(Event)
+        .where(func.lower(cast(Event.body, Text)).contains(named, autoescape=True))
+        .values(body={}, error="")
+    )
+    # What a provider said when it refused a message is kept on the message and in its history.
+    theirs = select(Message.id).where(Message.customer_id.in_(ids))
+    session.execute(
+        update(Message)
+        .where(
+            Message.customer_id.in_(ids),
+            func.lower(Message.reason).contains(named, autoescape=True),
+        )
+        .values(reason="")
+    )
+    session.execute(
+        update(Move)
+        .where(
+            Move.thing == "message",
+            Move.thing_id.in_(theirs),
+            func.lower(Move.why).contains(named, autoescape=True),
+        )
+        .values(why="")
     )
 
 

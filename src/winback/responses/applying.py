@@ -19,6 +19,7 @@ from winback.database.retrying import retried
 from winback.database.tables import Event, table_of
 from winback.failpoints import committing
 from winback.responses.acting import act
+from winback.responses.forgetting import empty_events, find_forgotten, without_words
 from winback.responses.hand import Hand, RespondCounts
 from winback.responses.hearing import Heard, hear
 from winback.responses.matching import Matched, match_all
@@ -79,33 +80,35 @@ def _apply_batch(hand: Hand, ids: Sequence[int] | None, after: int) -> int | Non
     if not rows:
         return None
     heard = [(row.id, _read(row)) for row in rows]
-    readable = [one for _, one in heard if isinstance(one, Heard)]
-    matched = dict(
-        zip(
-            (one.event_id for one in readable),
-            match_all(hand.session, readable, secret=hand.business.secret),
-            strict=True,
-        )
-    )
-    done = apply_plain_news(hand, [(one, matched[one.event_id]) for one in readable])
+    pairs = _matched([one for _, one in heard if isinstance(one, Heard)], hand)
+    forgotten = find_forgotten(hand.session, pairs, secret=hand.business.secret)
+    pairs = [
+        (without_words(one) if one.event_id in forgotten else one, matched)
+        for one, matched in pairs
+    ]
+    done = apply_plain_news(hand, pairs)
     errors = {event_id: one for event_id, one in heard if isinstance(one, str)}
-    errors |= _act_on_all(
-        hand, [(one, matched[one.event_id]) for one in readable if one.event_id not in done]
-    )
+    errors |= _act_on_all(hand, [pair for pair in pairs if pair[0].event_id not in done])
     hand.session.flush()
+    known = {one.event_id: matched for one, matched in pairs}
     settled = [
         _settled(
-            hand,
-            event_id,
-            one,
-            matched.get(event_id, Matched()),
-            error=errors.get(event_id, ""),
+            hand, event_id, one, known.get(event_id, Matched()), error=errors.get(event_id, "")
         )
         for event_id, one in heard
     ]
     connection.execute(_SETTLE, settled)
+    empty_events(hand.session, forgotten)
     last: int = rows[-1].id
     return last
+
+
+_Pair = tuple[Heard, Matched]
+
+
+def _matched(readable: Sequence[Heard], hand: Hand) -> list[_Pair]:
+    found = match_all(hand.session, readable, secret=hand.business.secret)
+    return list(zip(readable, found, strict=True))
 
 
 _EVENTS: Final = table_of(Event)
@@ -155,9 +158,6 @@ def _settled(
         "new_error": error,
         "new_applied_at": hand.now,
     }
-
-
-_Pair = tuple[Heard, Matched]
 
 
 def _act_on_all(hand: Hand, pairs: Sequence[_Pair]) -> dict[int, str]:
