@@ -7,10 +7,11 @@ from typing import Any
 from sqlalchemy import literal, select
 from sqlalchemy.orm import Session
 
+from tests.enrollment.shop import make_campaign
+from winback.campaign.versions import keep_version
 from winback.customers.identity import address_hash
 from winback.customers.suppression import address_suppressed_condition
 from winback.database.tables import (
-    CampaignVersion,
     Consent,
     ContactPoint,
     Customer,
@@ -124,22 +125,11 @@ def add_enrollment(
     state: EnrollmentState = EnrollmentState.ACTIVE,
     next_step: str | None = "concern",
 ) -> Enrollment:
-    """Add an enrollment into a campaign of three steps."""
-    version = session.get(CampaignVersion, 1)
-    if version is None:
-        steps = [{"step": "concern"}, {"step": "check-in"}, {"step": "voucher"}]
-        version = CampaignVersion(
-            id=1,
-            campaign="six-month",
-            content_hash="x",
-            content={"steps": steps},
-            first_used_at=enrolled_at,
-        )
-        session.add(version)
-        session.flush()
+    """Add an enrollment into the campaign of six steps."""
+    version_id = keep_version(session, make_campaign(), enrolled_at)
     enrollment = Enrollment(
         campaign="six-month",
-        campaign_version_id=1,
+        campaign_version_id=version_id,
         customer_id=customer.id,
         lapsed_on=lapsed_on,
         arm=Arm.TREATED,

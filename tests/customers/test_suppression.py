@@ -14,12 +14,12 @@ from tests.customers.people import (
 )
 from winback.customers.consent import contactable_condition, record_consent, writable_point
 from winback.customers.identity import address_hash
-from winback.customers.merging import merge_customers
 from winback.customers.suppression import (
     is_suppressed,
     suppress,
     suppressed_condition,
 )
+from winback.customers.uniting import unite_customers
 from winback.database.tables import Consent, Customer, Suppression
 from winback.states import Channel, ConsentState, SuppressionReason
 
@@ -171,7 +171,7 @@ def test_suppression_is_the_union_when_two_become_one(session: Session, now: dat
     ada, twin = add_customer(session, now), add_customer(session, now)
     _stop(session, now, twin.id)
 
-    merge_customers(session, ada.id, twin.id, now=now, currency="GBP")
+    unite_customers(session, ada.id, twin.id, now=now, currency="GBP")
 
     assert is_suppressed(session, ada.id, Channel.EMAIL)
     assert is_suppressed(session, twin.id, Channel.EMAIL)

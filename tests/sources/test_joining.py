@@ -128,6 +128,37 @@ def test_a_join_found_late_merges_purchases_and_enrollments(two: Shop) -> None:
     assert states[gone.id] is EnrollmentState.CANCELED
 
 
+def test_a_join_found_late_ends_what_the_person_has_had(two: Shop) -> None:
+    """P1, DS-1: who had the campaign as the till's customer does not have it again as the web's."""
+    two.write("till.csv", HEADER, "1,Ada,,,,")
+    two.write("web.csv", HEADER, "a,Ada,ada@example.com,,,")
+    two.pull()
+    before = _customer_of(two)
+    with Session(two.engine) as session:
+        had = add_enrollment(
+            session,
+            session.get_one(Customer, before["till:1"]),
+            two.now - 5 * DAY,
+            state=EnrollmentState.EXHAUSTED,
+        )
+        had.ended_at = two.now - 3 * DAY
+        add_message(session, had, "concern", state=MessageState.ACCEPTED, at=two.now - 5 * DAY)
+        second = add_enrollment(session, session.get_one(Customer, before["web:a"]), two.now - DAY)
+        add_message(session, second, "concern", state=MessageState.QUEUED, at=two.now - DAY)
+        session.commit()
+
+    two.write("till.csv", HEADER, "1,Ada,ada@example.com,,,")
+    two.pull()
+
+    assert len(set(_customer_of(two).values())) == 1
+    states = {one.state for one in two.all(Enrollment)}
+    assert states == {EnrollmentState.EXHAUSTED, EnrollmentState.CANCELED}
+    assert {one.state for one in two.all(Message)} == {
+        MessageState.ACCEPTED,
+        MessageState.CANCELED,
+    }
+
+
 def test_a_mapped_no_withdraws_and_a_mapped_yes_is_evidence(two: Shop) -> None:
     """DESIGN.md, section 7: appended when changed, with source and row; the newest holds."""
     two.write("till.csv", HEADER, "1,Ada,ada@example.com,,yes,yes")

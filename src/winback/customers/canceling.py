@@ -21,7 +21,6 @@ class Which(Enum):
     """Not the answers: they are still owed."""
     NOT_OF_NOW = auto()
     """All but an answer that was queued at this very instant: it belongs to what happens now."""
-    OF_STEPS = auto()
 
 
 def cancel_queued(
@@ -31,16 +30,12 @@ def cancel_queued(
     now: datetime,
     why: str,
     which: Which = Which.ALL,
-    steps: Collection[str] = (),
-    event: str = "canceled",
 ) -> int:
     """Cancel queued messages of enrollments, all or which; gives how many.
 
     One that is being sent is left alone: whether it went is decided by the provider.
     """
-    values: dict[str, Any] = {"ids": enrollment_ids, "at": now, "why": why}
-    if which is Which.OF_STEPS:
-        values["steps"] = steps
+    values = {"ids": enrollment_ids, "at": now, "why": why}
     canceled = session.connection().scalars(_CANCEL[which], values).all()
     record_moves(
         session,
@@ -50,7 +45,7 @@ def cancel_queued(
                 "thing_id": message_id,
                 "from_state": MessageState.QUEUED,
                 "to_state": MessageState.CANCELED,
-                "event": event,
+                "event": "canceled",
                 "why": why,
                 "at": now,
             }
@@ -62,7 +57,6 @@ def cancel_queued(
 
 _MESSAGES: Final = table_of(Message)
 _IDS: Final[BindParameter[Any]] = bindparam("ids", expanding=True)
-_STEPS: Final[BindParameter[Any]] = bindparam("steps", expanding=True)
 _NO_ANSWER: Final = _MESSAGES.c.is_answer.is_(False)
 _ALL: Final = (
     update(_MESSAGES)
@@ -74,5 +68,4 @@ _CANCEL: Final[Mapping[Which, Any]] = {
     Which.ALL: _ALL,
     Which.OF_THE_TIMELINE: _ALL.where(_NO_ANSWER),
     Which.NOT_OF_NOW: _ALL.where(or_(_NO_ANSWER, _MESSAGES.c.queued_at < bindparam("at"))),
-    Which.OF_STEPS: _ALL.where(_MESSAGES.c.step.in_(_STEPS)),
 }

@@ -35,7 +35,9 @@ class EnrollmentEvent(StrEnum):
     RESTED = "rested"
     """The rest after the last step is over, or an associate closes the case for good."""
     CANCELED = "canceled"
-    """An operator ended it, or the customer was merged into one with an older enrollment."""
+    """An operator ended it."""
+    MERGED = "merged"
+    """Two customers became one: another enrollment goes on, or the person is through."""
     BOUGHT_BEFORE = "bought_before"
     """Late data show a purchase timed before the enrollment: there was no lapse."""
     WINDOW_ENDED = "window_ended"
@@ -57,6 +59,7 @@ TRANSITIONS: Final[Mapping[tuple[EnrollmentState, EnrollmentEvent], EnrollmentSt
     (S.ACTIVE, E.CONTACT_LOST): S.UNREACHABLE,
     (S.ACTIVE, E.RESTED): S.EXHAUSTED,
     (S.ACTIVE, E.CANCELED): S.CANCELED,
+    (S.ACTIVE, E.MERGED): S.CANCELED,
     (S.ACTIVE, E.BOUGHT_BEFORE): S.CANCELED,
     (S.HANDED_OVER, E.PURCHASED): S.CONVERTED,
     (S.HANDED_OVER, E.REDEEMED): S.CONVERTED,
@@ -67,6 +70,7 @@ TRANSITIONS: Final[Mapping[tuple[EnrollmentState, EnrollmentEvent], EnrollmentSt
     (S.HANDED_OVER, E.CONTACT_LOST): S.UNREACHABLE,
     (S.HANDED_OVER, E.RESTED): S.EXHAUSTED,
     (S.HANDED_OVER, E.CANCELED): S.CANCELED,
+    (S.HANDED_OVER, E.MERGED): S.CANCELED,
     (S.HANDED_OVER, E.BOUGHT_BEFORE): S.CANCELED,
     (S.HELD_OUT, E.PURCHASED): S.HELD_OUT,
     (S.HELD_OUT, E.REDEEMED): S.HELD_OUT,
@@ -75,6 +79,7 @@ TRANSITIONS: Final[Mapping[tuple[EnrollmentState, EnrollmentEvent], EnrollmentSt
     (S.HELD_OUT, E.PARTED): S.HELD_OUT,
     (S.HELD_OUT, E.CONTACT_LOST): S.HELD_OUT,
     (S.HELD_OUT, E.CANCELED): S.CANCELED,
+    (S.HELD_OUT, E.MERGED): S.CANCELED,
     (S.HELD_OUT, E.BOUGHT_BEFORE): S.CANCELED,
     (S.HELD_OUT, E.WINDOW_ENDED): S.OBSERVED,
 } | {(state, event): state for state in FINAL for event in EnrollmentEvent}
@@ -83,6 +88,10 @@ WHY: Final[Mapping[tuple[EnrollmentState, EnrollmentEvent], str]] = {
     (S.ACTIVE, E.RESUMED): "two associates may press the same button",
     (S.ACTIVE, E.BOUGHT_BEFORE): "there was no lapse; leaves the analysis, in both arms alike",
     (S.ACTIVE, E.CANCELED): "stays in the analysis: it was assigned, and the reason is ours",
+    (
+        S.ACTIVE,
+        E.MERGED,
+    ): "stays in the analysis: both were assigned, and whose way goes on is ours",
     (S.HANDED_OVER, E.HANDED_OVER): "a second reply opens its own case; the wait goes on",
     (S.HANDED_OVER, E.CONTACT_LOST): "a case result may end it in any final state",
     (S.HANDED_OVER, E.RESTED): "a case result may end it in any final state",
@@ -95,6 +104,7 @@ WHY: Final[Mapping[tuple[EnrollmentState, EnrollmentEvent], str]] = {
     (S.HELD_OUT, E.PARTED): "a reason given on an older page is kept; the arm stays",
     (S.HELD_OUT, E.CONTACT_LOST): "nothing is sent to a holdout anyway; the window goes on",
     (S.HELD_OUT, E.CANCELED): "stays in the analysis: it was assigned, and the reason is ours",
+    (S.HELD_OUT, E.MERGED): "stays in the analysis, whichever arm goes on: it was assigned",
 } | {
     (state, event): "final: a reply opens a case, a no suppresses, the state stays"
     for state in FINAL

@@ -4,7 +4,7 @@
 since every accepted message passes a step.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any, Final
@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from winback.campaign.schema import Campaign
 from winback.clock import local_date
+from winback.enrollment.circumstances import steps_on_their_way
 from winback.enrollment.conditions import Standpoint, campaigns_of
 from winback.enrollment.cursors import CursorWrites, circumstances_for, read_cursors
 from winback.enrollment.timeline import ARRIVED, Circumstances, Next, Passed, StepEnd, next_due
@@ -36,6 +37,19 @@ class Done:
     at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Got:
+    """What the person of an enrollment got otherwise, each step with its instant.
+
+    ``last_at`` is when they got anything last, by this enrollment or otherwise.
+    """
+
+    enrollment_id: int
+    steps: Mapping[str, datetime]
+    last_at: datetime
+    why: str
+
+
 def pass_steps(session: Session, run: Standpoint, done: Sequence[Done]) -> None:
     """Record how steps were got past, for good, and set what comes next and when.
 
@@ -47,6 +61,42 @@ def pass_steps(session: Session, run: Standpoint, done: Sequence[Done]) -> None:
     """
     for batch in _one_per_enrollment(done):
         _pass_batch(session, run, batch)
+
+
+def go_past(session: Session, run: Standpoint, got: Got) -> None:
+    """Let an enrollment go past what its person got otherwise, and wait from when that was.
+
+    The timeline only goes forward: what lies before the last of it, and did not go out, is passed
+    for good. Safe to repeat.
+    """
+    row = read_cursors(session, [got.enrollment_id])[0]
+    campaign = campaigns_of(session, run, [row.campaign_version_id])[row.campaign_version_id]
+    given = circumstances_for(session, run, [row])(row)
+    writes, names = CursorWrites(run), [step.step for step in campaign.steps]
+    here = len(names) if row.next_step is None else campaign.position(row.next_step)
+    behind = max([here, *(place + 1 for place, name in enumerate(names) if name in got.steps)])
+    # One that is being sent gets its passage when the provider has answered.
+    on_their_way, done = steps_on_their_way(session, row.id), set(given.done)
+    for place, name in enumerate(names[:behind]):
+        is_over = place >= here and name not in on_their_way
+        if name not in done and (name in got.steps or is_over):
+            why = got.why if name in got.steps else f"a later step was {got.why}"
+            at = got.steps.get(name, run.now)
+            writes.end_step(row, StepEnd.PASSED, Passed(name, why), at=at)
+            done.add(name)
+    following = _following(
+        campaign,
+        names[behind - 1] if behind else None,
+        run,
+        done_at=got.last_at,
+        given=replace(given, done=done),
+    )
+    writes.pass_at_once(row, following.passed)
+    due_on = _due_day(row, campaign, following)
+    if following.step == row.next_step and row.due_on is not None and due_on is not None:
+        due_on = row.due_on if row.is_asleep else max(row.due_on, due_on)
+    writes.move_cursor(row, next_step=following.step, due_on=due_on)
+    writes.write(session)
 
 
 def _one_per_enrollment(done: Sequence[Done]) -> Iterator[dict[int, Done]]:
@@ -95,7 +145,12 @@ def _pass_one(
 
 
 def _following(
-    campaign: Campaign, step: str, run: Standpoint, *, done_at: datetime, given: Circumstances
+    campaign: Campaign,
+    step: str | None,
+    run: Standpoint,
+    *,
+    done_at: datetime,
+    given: Circumstances,
 ) -> Next:
     following = next_due(campaign, step, done_on=local_date(done_at, run.zone), given=given)
     # What fell due before anybody noticed is due today: its freshness begins now.

@@ -2,12 +2,13 @@
 
 from datetime import datetime
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, exists, func, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
-from winback.customers.merging import merge_customers
 from winback.database.tables import SourceCustomer
+from winback.enrollment.merging import merge_customers
 from winback.sources import staging
 
 _F: Final = staging.fresh.c
@@ -79,7 +80,9 @@ def join_by_email(connection: Connection, source: str) -> None:
     )
 
 
-def merge_by_email(session: Session, emails: set[str], *, now: datetime, currency: str) -> None:
+def merge_by_email(
+    session: Session, emails: set[str], *, now: datetime, zone: ZoneInfo, currency: str
+) -> None:
     """Make one of customers that turn out to share an address over two sources."""
     connection = session.connection()
     played = select(_F.email).where(_F.email.is_not(None))
@@ -105,7 +108,9 @@ def merge_by_email(session: Session, emails: set[str], *, now: datetime, currenc
         first, *others = dict.fromkeys(row.customer_id for row in rows)
         for other in others:
             if not _share_a_source(connection, first, other):
-                first = merge_customers(session, first, other, now=now, currency=currency)
+                first = merge_customers(
+                    session, first, other, now=now, zone=zone, currency=currency
+                )
 
 
 def _share_a_source(connection: Connection, one: int, other: int) -> bool:

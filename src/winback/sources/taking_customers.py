@@ -98,7 +98,13 @@ class TakingCustomers:
         know_sizes(self.connection, staging.fresh)
         emails = emails_given_up(self.connection, self.form.source)
         taken.added, taken.changed = self._write()
-        merge_by_email(self.session, emails, now=self.now, currency=self.currency)
+        merge_by_email(
+            self.session,
+            emails,
+            now=self.now,
+            zone=self.form.business_zone,
+            currency=self.currency,
+        )
         if rejects.any_kept():
             still = RejectedRow.external_id.in_(select(as_read.c.external_id)) & ~(
                 RejectedRow.external_id.in_(select(_F.external_id))
