@@ -1,5 +1,7 @@
 """Answers: the same row and the same gate as steps, at most once."""
 
+from datetime import date
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -8,6 +10,7 @@ from winback.customers.suppression import suppress
 from winback.database.tables import Enrollment, Voucher
 from winback.delivery.answers import queue_answer
 from winback.enrollment.machine import EnrollmentEvent
+from winback.enrollment.merging import merge_customers
 from winback.enrollment.moving import move
 from winback.states import Arm, Channel, MessageState, SuppressionReason, VoucherState
 
@@ -60,6 +63,25 @@ def test_an_answer_is_given_once(shop: Shop) -> None:
     third = answer(shop, one, "hours")
 
     assert (first, second, third) == (True, False, False)
+
+
+def test_an_answer_is_given_once_to_who_was_two_customers(shop: Shop) -> None:
+    """P1: what they got through the enrollment that ended is not given by the one that goes on."""
+    older = shop.enroll(due_on=shop.now.date() + 9 * DAY)
+    shop.now += DAY
+    younger = shop.enroll()
+    other_lapse = shop.enroll(lapsed_on=date(2025, 8, 9))
+    assert answer(shop, younger, "hours")
+    assert answer(shop, other_lapse, "hours")
+    shop.send()
+    ids = [shop.enrollment(id_).customer_id for id_ in (older, younger)]
+    with Session(shop.engine) as session, session.begin():
+        merge_customers(session, *ids, now=shop.now, zone=shop.business.zone, currency="GBP")
+
+    assert not answer(shop, older, "hours")
+    assert not answer(shop, younger, "hours")
+    assert answer(shop, older, "another")
+    assert not answer(shop, younger, "another")
 
 
 def test_the_suppressed_get_no_answer(shop: Shop) -> None:

@@ -1,4 +1,6 @@
-"""Queue an answer: a message off the timeline, at most once per enrollment.
+"""Queue an answer: a message off the timeline, at most once per person, campaign and lapse.
+
+Somebody who was two customers may have two enrollments of one lapse (promise P1).
 
 The row is of the same kind as a step's and takes the same road: the gate is asked at the claim,
 where an offer's code is reserved too.
@@ -7,12 +9,12 @@ where an offer's code is reserved too.
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import bindparam, exists, select
-from sqlalchemy.orm import Session
+from sqlalchemy import bindparam, exists, func, or_, select
+from sqlalchemy.orm import Session, aliased
 
 from winback.campaign.versions import campaign_of_version
 from winback.database.history import record_decision
-from winback.database.tables import Enrollment, Message
+from winback.database.tables import Customer, Enrollment, Message
 from winback.delivery.queueing import queue_messages
 from winback.states import Arm, EnrollmentState, MessageState
 
@@ -61,17 +63,31 @@ def queue_answer(session: Session, enrollment_id: int, answer_name: str, *, now:
     return True
 
 
-_ANSWERED: Final = select(
-    Enrollment.customer_id,
-    Enrollment.campaign,
-    Enrollment.campaign_version_id,
-    Enrollment.arm,
-    Enrollment.state,
-    exists()
-    .where(
-        Message.enrollment_id == Enrollment.id,
-        Message.step == bindparam("answer"),
-        Message.state != MessageState.CANCELED,
+_OTHER: Final = aliased(Enrollment)
+_ANSWERED: Final = (
+    select(
+        Enrollment.customer_id,
+        Enrollment.campaign,
+        Enrollment.campaign_version_id,
+        Enrollment.arm,
+        Enrollment.state,
+        or_(
+            exists().where(
+                Message.enrollment_id == Enrollment.id,
+                Message.step == bindparam("answer"),
+                Message.state != MessageState.CANCELED,
+            ),
+            # Messages follow the person when two customers become one; enrollments may not.
+            exists().where(
+                Message.customer_id == func.coalesce(Customer.merged_into, Customer.id),
+                Message.step == bindparam("answer"),
+                Message.state != MessageState.CANCELED,
+                _OTHER.id == Message.enrollment_id,
+                _OTHER.campaign == Enrollment.campaign,
+                _OTHER.lapsed_on == Enrollment.lapsed_on,
+            ),
+        ).label("is_given"),
     )
-    .label("is_given"),
-).where(Enrollment.id == bindparam("enrollment_id"))
+    .join(Customer, Customer.id == Enrollment.customer_id)
+    .where(Enrollment.id == bindparam("enrollment_id"))
+)
