@@ -1,8 +1,11 @@
 """What the providers are asked about doubts, over real HTTP: Email Logs and the message list."""
 
 import logging
+import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import orjson
@@ -13,17 +16,27 @@ from werkzeug import Request, Response
 from tests.providers.examples import ACCOUNT, API_KEY, TOKEN
 from winback.providers.incoming import read_event, split_sendgrid_events, split_twilio_status
 from winback.providers.lookups import (
+    AFTER,
+    BEFORE,
     AllowListedLookup,
     CannotTell,
     Found,
     LookedUp,
     NotThere,
+    Rival,
     Sought,
 )
-from winback.providers.sendgrid_logs import LIMIT, STATUS_KINDS, SendGridLogs, build_query
+from winback.providers.sendgrid_logs import (
+    LIMIT,
+    MOST_OPENED,
+    STATUS_KINDS,
+    SendGridLogs,
+    build_query,
+)
 from winback.providers.twilio_list import LONGEST_QUEUE, MOST_PAGES, TwilioList
 from winback.states import Channel, EventKind
 
+SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 CLAIMED = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 LATER = CLAIMED + timedelta(minutes=15)
 NEXT_DAY = CLAIMED + timedelta(hours=24)
@@ -143,7 +156,7 @@ async def test_a_mail_is_found_by_our_send_id(httpserver: HTTPServer, logs: Send
     assert orjson.loads(question.get_data()) == {
         "query": "to_email = 'mary@example.com'"
         ' AND sg_message_id_created_at >= TIMESTAMP "2026-03-02T09:45:00Z"'
-        ' AND sg_message_id_created_at <= TIMESTAMP "2026-03-03T11:00:00Z"',
+        ' AND sg_message_id_created_at <= TIMESTAMP "2026-03-02T11:00:00Z"',
         "limit": LIMIT,
     }
 
@@ -195,6 +208,41 @@ async def test_a_mail_that_is_not_listed_is_not_there(
     httpserver.expect_request(f"{LOGS}/gone.recv-1").respond_with_json({"errors": []}, status=404)
 
     assert await logs.find(MAIL, now=LATER) == NotThere("not in SendGrid's email logs")
+
+
+async def test_of_many_mails_to_one_address_the_nearest_are_opened_first(
+    httpserver: HTTPServer, logs: SendGridLogs
+) -> None:
+    """SEC-25: in mode test all mails go to one address, so ours may be one of hundreds."""
+    made_at = (CLAIMED + timedelta(seconds=second) for second in range(1, 3 * MOST_OPENED))
+    summaries = [
+        summary(f"m{number}.recv-1", sg_message_id_created_at=at.isoformat())
+        for number, at in enumerate(made_at)
+    ]
+    # Newest first, as far as anybody knows; ours is the fourth that was made.
+    answer_logs(httpserver, *summaries[::-1])
+    for number in range(3):
+        httpserver.expect_request(f"{LOGS}/m{number}.recv-1").respond_with_json(
+            detail(f"m{number}.recv-1", f"send-{number + 2}")
+        )
+    httpserver.expect_request(f"{LOGS}/m3.recv-1").respond_with_json(detail("m3.recv-1", "send-1"))
+
+    found = await logs.find(MAIL, now=LATER)
+
+    assert isinstance(found, Found)
+    assert found.provider_message_id == "m3.recv-1"
+    assert len(httpserver.log) == 5
+
+
+async def test_not_all_of_too_many_mails_are_opened(
+    httpserver: HTTPServer, logs: SendGridLogs
+) -> None:
+    """What was not opened may be ours: that it is not there is not said."""
+    answer_logs(httpserver, *[summary(f"m{number}") for number in range(MOST_OPENED + 1)])
+    httpserver.expect_request(re.compile(f"{LOGS}/m")).respond_with_json({}, status=404)
+
+    assert isinstance(await logs.find(MAIL, now=LATER), CannotTell)
+    assert len(httpserver.log) == 1 + MOST_OPENED
 
 
 async def test_a_full_list_proves_nothing(httpserver: HTTPServer, logs: SendGridLogs) -> None:
@@ -388,13 +436,53 @@ async def test_of_two_texts_with_our_link_the_first_counts(
     httpserver: HTTPServer, texts: TwilioList
 ) -> None:
     """The list is newest first; the row is settled with the text that its call made."""
-    later = text("SM" + "5" * 32, date_created="Mon, 02 Mar 2026 11:00:00 +0000")
+    later = text("SM" + "5" * 32, date_created="Mon, 02 Mar 2026 10:14:00 +0000")
     answer_list(httpserver, later, text())
 
     found = await texts.find(TEXT, now=LATER)
 
     assert isinstance(found, Found)
     assert found.provider_message_id == SID
+    assert [one.provider_message_id for one in found.further] == [later["sid"]]
+
+
+@pytest.mark.parametrize(
+    ("made_at", "is_of_then"),
+    [
+        pytest.param(CLAIMED - BEFORE, True, id="their clock is slow"),
+        pytest.param(CLAIMED + AFTER, True, id="ours is"),
+        pytest.param(CLAIMED - BEFORE - SECOND, False, id="before"),
+        pytest.param(CLAIMED + AFTER + SECOND, False, id="after"),
+    ],
+)
+async def test_only_a_text_of_the_minutes_around_the_call_counts(
+    *, httpserver: HTTPServer, texts: TwilioList, made_at: datetime, is_of_then: bool
+) -> None:
+    """DS-5: Twilio dates a text at the call; a claim is called within seconds, clocks differ."""
+    answer_list(httpserver, text(date_created=format_datetime(made_at)))
+
+    assert isinstance(await texts.find(TEXT, now=NEXT_DAY), Found) is is_of_then
+
+
+@pytest.mark.parametrize(
+    ("rival", "is_proof"),
+    [
+        pytest.param(Rival(TEXT.address, CLAIMED + MINUTE, ("hello",)), False, id="its words"),
+        pytest.param(Rival(TEXT.address, CLAIMED + MINUTE, ()), False, id="words unknown"),
+        pytest.param(Rival(TEXT.address, CLAIMED + MINUTE, ("goodbye",)), True, id="other words"),
+        pytest.param(Rival(TEXT.address, NEXT_DAY, ("hello",)), True, id="another day"),
+        pytest.param(Rival("+12015550199", CLAIMED, ("hello",)), True, id="another number"),
+    ],
+)
+async def test_what_may_be_a_rival_is_no_proof(
+    *, httpserver: HTTPServer, texts: TwilioList, rival: Rival, is_proof: bool
+) -> None:
+    """DS-5: evidence that fits two of our messages in doubt settles neither of them."""
+    answer_list(httpserver, text())
+
+    found = await texts.find(replace(TEXT, rivals=(rival,)), now=NEXT_DAY)
+
+    assert isinstance(found, Found if is_proof else CannotTell)
 
 
 async def test_a_text_with_a_sid_is_asked_for_alone(

@@ -66,7 +66,7 @@ async def resolve_doubts(
     counts = EvidenceCounts()
     if not lookups:
         return counts
-    due = due_for_asking(business.engine, list(lookups), now=now)
+    due = due_for_asking(business.engine, list(lookups), now=now, mode=business.settings.mode)
     away: set[Channel] = set()
     for batch in _batches(due, AT_ONCE):
         asked = [one for one in batch if one.row.channel not in away]
@@ -112,8 +112,9 @@ def _write(
 ) -> bool:
     """Write down one answer; True if the message's state changed."""
     if isinstance(answer, Found):
-        if not _is_anothers(session, one.row.id, answer):
-            return _repair(session, business, one, answer, now=now)
+        for found in (answer, *answer.further):
+            if not _is_anothers(session, one.row.id, found):
+                return _repair(session, business, one, found, now=now)
         _note(session, one, "what was found belongs to another message", now)
     elif _is_passing(answer) and now < one.row.claimed_at + TRIES_FOR:
         session.connection().execute(_LATER, {**_guard(one), "look_at": now + AGAIN_AFTER})

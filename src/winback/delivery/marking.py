@@ -1,6 +1,7 @@
 """What a text that we wrote may be known by in its provider's list (FACTS.md TW-34)."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -12,24 +13,30 @@ from winback.messages.rendering import render
 _LINK = "/l/"
 
 
-def markers_of(
-    session: Session, template_version_id: int | None, context: Mapping[str, Any] | None
-) -> tuple[str, ...]:
-    """Give what proves a text to be this very message, any one of them; nothing if none is left.
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What a text may be known by, any one of them; nothing where nothing is left of its words."""
 
-    The most telling that stands in it: its own links, which no other message has; else the
-    voucher's code, which an earlier text may have carried too; else its whole words. Rendered
-    again from what was stored at the claim, so that they are the same to the letter.
+    markers: tuple[str, ...] = ()
+    are_its_own: bool = False
+    """Whether they stand in no other message, so that they prove by themselves."""
+
+
+def marks_of(
+    session: Session, template_version_id: int | None, context: Mapping[str, Any] | None
+) -> Marks:
+    """Give the most telling that stands in a text.
+
+    Its own links, which no other message has; else the voucher's code, which another text may
+    carry too; else its whole words, which another may share. Rendered again from what was stored
+    at the claim, so that they are the same to the letter.
     """
-    if context is None:
-        return ()
     body = body_of(session, template_version_id, context)
-    if body is None:
-        return ()
-    for markers in (_links(context), _codes(context)):
-        if standing := tuple(marker for marker in markers if marker in body):
-            return standing
-    return (body,)
+    if context is None or body is None:
+        return Marks()
+    if links := tuple(link for link in _links(context) if link in body):
+        return Marks(links, are_its_own=True)
+    return Marks(tuple(code for code in _codes(context) if code in body) or (body,))
 
 
 def body_of(

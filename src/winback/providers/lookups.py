@@ -15,8 +15,24 @@ from winback.states import Channel, EventKind
 BEFORE: Final = timedelta(minutes=15)
 """So much earlier than our claim a provider may date what it took: clocks differ."""
 
-AFTER: Final = timedelta(hours=25)
-"""So much later than our claim it may have been called at the most."""
+AFTER: Final = timedelta(minutes=15)
+"""So much later: a claim is called within seconds, or given back; the rest is for the clocks.
+
+What is known by its words alone must be of that very time: the same words may go out again the
+next day (FACTS.md DS-5).
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """Another message of ours of that time that may be what is found; no reply told its id.
+
+    Without ``markers`` nobody knows what stands in it: any text to its address may be it.
+    """
+
+    address: str
+    claimed_at: datetime
+    markers: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +40,8 @@ class Sought:
     """One message that its provider is asked about.
 
     ``address`` is the one that was written to. A mail is known by its send id, a text by its
-    ``provider_message_id`` or, while we do not know that, by any of the ``markers`` in its body.
+    ``provider_message_id`` or, while we do not know that, by any of the ``markers`` in its body;
+    where these may stand in other messages, too, ``rivals`` are those.
     """
 
     send_id: str
@@ -32,6 +49,7 @@ class Sought:
     claimed_at: datetime
     markers: tuple[str, ...] = ()
     provider_message_id: str | None = None
+    rivals: tuple[Rival, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +57,8 @@ class Found:
     """The provider has it: evidence (FACTS.md DS-5).
 
     ``kind`` is the last that is known of it, at ``happened_at``. ``records`` are the provider's
-    own events, as its webhook would have posted them, under the same keys.
+    own events, as its webhook would have posted them, under the same keys. ``further`` fit as
+    well: they count, in this order, where we know that this one belongs to another message.
     """
 
     provider_message_id: str
@@ -49,6 +68,7 @@ class Found:
     code: str = ""
     reason: str = ""
     records: tuple[RawEvent, ...] = ()
+    further: tuple["Found", ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +126,17 @@ class AllowListedLookup:
 
     async def find(self, sought: Sought, *, now: datetime) -> LookedUp:
         """Ask for the rewritten address."""
-        address = rewritten_address(sought.address, self.channel, self._allow_list)
+        address = self._written_to(sought.address)
         if address is None:
             return CannotTell(f"mode test: allow_list names nobody for {self.channel}")
-        return await self._lookup.find(replace(sought, address=address), now=now)
+        rivals = tuple(
+            replace(one, address=self._written_to(one.address) or one.address)
+            for one in sought.rivals
+        )
+        return await self._lookup.find(replace(sought, address=address, rivals=rivals), now=now)
+
+    def _written_to(self, address: str) -> str | None:
+        return rewritten_address(address, self.channel, self._allow_list)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -1,8 +1,8 @@
 """SendGrid's Email Logs: whether it has a mail that carries our send id (FACTS.md SG-43).
 
-Asked by recipient and time, since the list shows no custom arguments; each hit is then opened
-until one names our send id. The key needs a permission of its own, which a key made for sending
-has not: without it nothing can be told, which is said once.
+Asked by recipient and time, since the list shows no custom arguments; the hits are then opened,
+the nearest to the call first, until one names our send id. The key needs a permission of its own,
+which a key made for sending has not: without it nothing can be told, which is said once.
 
 Read in the published description and reference (``tsg_logs_v3.json``, November 2026), never run
 live: queries are case-sensitive, lists are not paged, and nothing is kept beyond 30 days.
@@ -11,6 +11,7 @@ live: queries are case-sensitive, lists are not paged, and nothing is kept beyon
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -20,7 +21,7 @@ from winback.failpoints import calling
 from winback.providers.asking import NoAnswer, read_object, read_objects
 from winback.providers.events import RawEvent, at_epoch, told
 from winback.providers.incoming import split_sendgrid_events
-from winback.providers.lookups import AFTER, BEFORE, CannotTell, Found, LookedUp, NotThere, Sought
+from winback.providers.lookups import BEFORE, CannotTell, Found, LookedUp, NotThere, Sought
 from winback.providers.sendgrid_events import KINDS
 from winback.providers.transport import ASKING_TIMEOUT, Answer, NotSent, ReplyLost, Transport
 from winback.states import Channel, EventKind
@@ -28,9 +29,15 @@ from winback.states import Channel, EventKind
 _log = logging.getLogger(__name__)
 
 BASE_URL: Final = "https://api.sendgrid.com"
-LIMIT: Final = 100
-"""Hits asked for; one person does not get so many mails in a day, and a full list proves nothing.
-"""
+LIMIT: Final = 1000
+"""Hits asked for, the most there are (FACTS.md SG-43); a full list proves nothing."""
+
+MOST_OPENED: Final = 100
+"""Hits that are opened, those made nearest to the call first; in mode test all mails go to one
+address."""
+
+AFTER: Final = timedelta(hours=1)
+"""So much later than our claim it may have been made: the send id proves, so this may be wide."""
 
 KEPT: Final = timedelta(days=30)
 """How long SendGrid keeps its logs."""
@@ -92,11 +99,12 @@ class SendGridLogs:
 
     async def _search(self, query: str, sought: Sought, now: datetime) -> LookedUp:
         listed = await self._listed(query)
-        for summary in listed:
+        nearest = sorted(listed, key=partial(_distance, to=sought.claimed_at))
+        for summary in nearest[:MOST_OPENED]:
             found = await self._opened(summary, sought)
             if found is not None:
                 return found
-        if len(listed) >= LIMIT:
+        if len(listed) > MOST_OPENED:
             return CannotTell(f"{_LIST} name more mails than can be looked through")
         if now > sought.claimed_at + KEPT:
             return CannotTell(f"{_LIST} do not reach back so far")
@@ -175,6 +183,11 @@ def read_message(
         reason=told(latest or {}, "reason") or told(summary, "reason"),
         records=_records(events, sought.send_id),
     )
+
+
+def _distance(summary: Mapping[str, Any], *, to: datetime) -> timedelta:
+    made_at = _instant(told(summary, "sg_message_id_created_at"))
+    return timedelta.max if made_at is None else abs(made_at - to)
 
 
 def _names(arguments: object, send_id: str) -> bool:

@@ -2,13 +2,15 @@
 
 The create call takes no reference of ours, so a text whose sid was lost is known by what stands
 in it alone: a link of that very message, else the voucher's code, else the whole body (FACTS.md
-TW-34). The filter knows whole days in GMT and the date of sending only, so the days before and
-after are asked for too, and what may still wait in Twilio's queue is never called missing
-(TW-35).
+TW-34), of the minutes around the call. Where it may be another message of ours in doubt as well
+it proves neither. The filter knows whole days in GMT and the date of sending only, so the days
+before and after are asked for too, and what may still wait in Twilio's queue is never called
+missing (TW-35).
 """
 
 from base64 import b64encode
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
@@ -18,7 +20,16 @@ from winback.failpoints import calling
 from winback.providers.asking import NoAnswer, other_shape, read_object, read_objects
 from winback.providers.events import RawEvent, told
 from winback.providers.incoming import split_twilio_status
-from winback.providers.lookups import AFTER, BEFORE, CannotTell, Found, LookedUp, NotThere, Sought
+from winback.providers.lookups import (
+    AFTER,
+    BEFORE,
+    CannotTell,
+    Found,
+    LookedUp,
+    NotThere,
+    Rival,
+    Sought,
+)
 from winback.providers.transport import ASKING_TIMEOUT, Answer, NotSent, ReplyLost, Transport
 from winback.providers.twilio_codes import look_up
 from winback.providers.twilio_events import KINDS
@@ -80,8 +91,7 @@ class TwilioList:
     async def _by_words(self, sought: Sought, now: datetime) -> LookedUp:
         ours = [text async for text in self._texts(sought) if is_ours(text, sought)]
         if ours:
-            # Should there be two, the first is the one that our call made.
-            return read_text(min(ours, key=_made_at), sought)
+            return _first(ours, sought)
         if now < sought.claimed_at + LONGEST_QUEUE:
             return CannotTell(f"not in {_LIST} yet; it may still wait in Twilio's queue")
         return NotThere(f"not in {_LIST}")
@@ -133,12 +143,32 @@ def build_query(sought: Sought) -> str:
 
 def is_ours(text: Mapping[str, Any], sought: Sought) -> bool:
     """Say whether a listed text is the one: outbound, of that time, with one of the markers."""
-    made_at = _date(told(text, "date_created"))
-    if made_at is None or told(text, "direction") == "inbound":
-        return False
-    if not sought.claimed_at - BEFORE <= made_at <= sought.claimed_at + AFTER:
+    if told(text, "direction") == "inbound" or not _is_of(sought.claimed_at, text):
         return False
     return any(marker in told(text, "body") for marker in sought.markers)
+
+
+def _first(ours: Sequence[Mapping[str, Any]], sought: Sought) -> LookedUp:
+    """Give the first of the texts that fit no rival, since our call made one only; and the rest."""
+    certain = [
+        text for text in ours if not any(_may_be(one, text, sought) for one in sought.rivals)
+    ]
+    if not certain:
+        return CannotTell(f"what {_LIST} has may be another message in doubt as well")
+    read = [read_text(text, sought) for text in sorted(certain, key=_made_at)]
+    found = [one for one in read if isinstance(one, Found)]
+    return replace(found[0], further=tuple(found[1:])) if found else read[0]
+
+
+def _may_be(rival: Rival, text: Mapping[str, Any], sought: Sought) -> bool:
+    if rival.address != sought.address or not _is_of(rival.claimed_at, text):
+        return False
+    return not rival.markers or any(marker in told(text, "body") for marker in rival.markers)
+
+
+def _is_of(claimed_at: datetime, text: Mapping[str, Any]) -> bool:
+    made_at = _date(told(text, "date_created"))
+    return made_at is not None and claimed_at - BEFORE <= made_at <= claimed_at + AFTER
 
 
 def read_text(text: Mapping[str, Any], sought: Sought) -> LookedUp:
