@@ -28,6 +28,7 @@ def test_a_day_runs_once_and_a_second_run_sends_nothing(shop: Path) -> None:
     assert (first.returncode, again.returncode, status.returncode) == (0, 0, 0), first.stderr
     told, repeated = json.loads(first.stdout), json.loads(again.stdout)
     assert told["by"] == "direct"
+    assert told["stands_still"] == []
     assert told["pull"] == {"read": 40, "added": 40, "changed": 0, "rejected": 0}
     assert told["detect"]["enrolled"] == 20
     treated = 20 - told["detect"]["held_out"]
@@ -43,6 +44,20 @@ def test_a_day_runs_once_and_a_second_run_sends_nothing(shop: Path) -> None:
         assert "mails" in tables
         assert record.execute("SELECT count(*) FROM mails").fetchone() == (treated,)
     record.close()
+
+
+def test_a_day_that_stands_still_says_so(shop: Path) -> None:
+    """Whoever reads "nothing new" learns that it is meant, since when, why, and how it goes on."""
+    at = ("--as-of", "2026-03-02T09:00")
+    assert winback(shop, "pause", "--why", "stocktaking", *at).returncode == 0
+
+    told = winback(shop, "run", "--as-of", "2026-03-02T10:00").stdout.splitlines()
+    facts = winback(shop, "run", "--as-of", "2026-03-02T10:00", "--json").stdout
+
+    says = "everything stands still (operator): stocktaking; go on with: winback resume"
+    assert told[-2] == f"since 2026-03-02 09:00 UTC {says}"
+    (still,) = json.loads(facts)["stands_still"]
+    assert (still["says"], still["since"]) == (says, "2026-03-02T09:00:00Z")
 
 
 def test_time_does_not_run_backwards(shop: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +11,20 @@ import typer
 from winback.cli.output import AsJson, AsOf, print_json, say
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from winback.day import Day
+    from winback.outcomes.figures import Need
     from winback.states import Stage
+
+
+@dataclass(frozen=True, slots=True)
+class _Ran:
+    """What was done, by what, and what was left because it stands still."""
+
+    done: dict[str, Any]
+    by: str
+    stands_still: "Sequence[Need]"
 
 
 def register(app: typer.Typer) -> None:
@@ -31,12 +44,16 @@ def register(app: typer.Typer) -> None:
         async def whole(day: "Day") -> dict[str, Any]:
             return {str(stage): counts for stage, counts in (await run_directly(day)).items()}
 
-        done, by = _in_a_day(as_of, whole, as_flow=True)
+        ran = _in_a_day(as_of, whole, as_flow=True)
+        done, by = ran.done, ran.by
         if as_json:
-            print_json({**done, "by": by})
+            print_json(
+                {**done, "by": by, "stands_still": [asdict(one) for one in ran.stands_still]}
+            )
             return
         for stage, counts in done.items():
             say(f"{stage:8} {_told(counts)}")
+        _tell_pauses(ran)
         say("by a Prefect flow" if by == "flow" else "by this command itself, without Prefect")
 
     @app.command()
@@ -47,8 +64,10 @@ def register(app: typer.Typer) -> None:
         """
         from winback.states import Stage
 
-        counts, _ = _in_a_day(as_of, partial(_alone, stage=Stage.SEND))
-        _tell(counts, as_json=as_json)
+        ran = _in_a_day(as_of, partial(_alone, stage=Stage.SEND))
+        _tell(ran.done, as_json=as_json)
+        if not as_json:
+            _tell_pauses(ran)
 
     @app.command()
     def respond(as_of: AsOf = None, as_json: AsJson = False) -> None:
@@ -58,8 +77,7 @@ def register(app: typer.Typer) -> None:
         """
         from winback.states import Stage
 
-        counts, _ = _in_a_day(as_of, partial(_alone, stage=Stage.RESPOND))
-        _tell(counts, as_json=as_json)
+        _tell(_in_a_day(as_of, partial(_alone, stage=Stage.RESPOND)).done, as_json=as_json)
 
 
 def _in_a_day(
@@ -67,19 +85,35 @@ def _in_a_day(
     stage: "Callable[[Day], Awaitable[dict[str, Any]]]",
     *,
     as_flow: bool = False,
-) -> tuple[dict[str, Any], str]:
+) -> _Ran:
     from winback.house import open_day, prefect_answers
 
-    async def work() -> tuple[dict[str, Any], str]:
+    async def work() -> _Ran:
         is_flow = as_flow and await prefect_answers()
         async with open_day(as_of, by="flow" if is_flow else "direct") as day:
             if is_flow:
                 from winback.orchestration import run_reactivate
 
-                return await run_reactivate(day), "flow"
-            return await stage(day), "direct"
+                return _Ran(await run_reactivate(day), "flow", _stands_still(day))
+            return _Ran(await stage(day), "direct", _stands_still(day))
 
     return asyncio.run(work())
+
+
+def _stands_still(day: "Day") -> "Sequence[Need]":
+    """Find what stands still; asked at the end, for a brake may have fallen on the way."""
+    from sqlalchemy.orm import Session
+
+    from winback.outcomes.needs import find_pauses
+
+    with Session(day.business.engine) as session:
+        return find_pauses(session, now=day.now())
+
+
+def _tell_pauses(ran: _Ran) -> None:
+    """Say what stands still, since when, why and how it goes on: "nothing new" is no answer."""
+    for one in ran.stands_still:
+        say(f"since {one.since:%Y-%m-%d %H:%M} UTC {one.says}")
 
 
 async def _alone(day: "Day", stage: "Stage") -> dict[str, int]:
