@@ -4,7 +4,8 @@
 one works and half while three do, in a send of 25 messages a kill, on SQLite and on PostgreSQL.
 The stand-ins run in a process of their own and drop connections, are busy, fail after accepting,
 stall, and post every webhook twice and in any order. Their record is the judge: nobody got a
-message twice (P1), and nobody is owed one that is neither accepted nor listed in doubt (P2).
+message twice (P1), nobody is owed one that they neither have nor we list in doubt, and what we
+say was accepted they have (P2).
 """
 
 import argparse
@@ -17,7 +18,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
@@ -30,9 +30,10 @@ from sqlalchemy import Engine, exists, func, select
 from sqlalchemy.orm import Session
 
 from tests.shop import make_shop
+from tests.soak.judging import Ours, Told, judge
 from tests.soak.servers import free_port, fresh_database, postgres_server
 from winback.database.engine import make_engine
-from winback.database.tables import Event, Message, Move
+from winback.database.tables import Event, Message, Move, SourceCustomer
 from winback.delivery.leases import LEASE
 from winback.sandbox.faults import ByChance, Fault, FaultPlan, SelfReports
 from winback.sandbox.stand_ins import Sandbox, stand_ins_apart
@@ -75,43 +76,6 @@ steps:
 """
 
 _PATIENCE_SECONDS: Final = 3600
-
-
-@dataclass(slots=True)
-class Told:
-    """What one kill test came to."""
-
-    database: str
-    messages: int
-    kills: int = 0
-    in_the_send: int = 0
-    """Kills after which there was still something to send."""
-    stopped: int = 0
-    """Workers that stood still for longer than their lease."""
-    workers: int = 0
-    calls: int = 0
-    accepted: int = 0
-    twice: int = 0
-    lost: int = 0
-    doubted: int = 0
-    """Messages that were ever listed in doubt."""
-    resolved: int = 0
-    """Of these, settled by evidence."""
-    unknown: int = 0
-    """Of these, still listed: no provider ever accepted them."""
-    unresolved: int = 0
-    """Accepted by a provider, and yet not settled."""
-    unread: int = 0
-    """Webhooks that were not applied."""
-    failures: list[str] = field(default_factory=list)
-    """What a worker that was not killed died of."""
-    seconds: float = 0.0
-
-    @property
-    def is_well(self) -> bool:
-        """Say whether every promise was kept."""
-        wrong = (self.twice, self.lost, self.unresolved, self.unread, len(self.failures))
-        return not any(wrong)
 
 
 @dataclass(slots=True)
@@ -236,11 +200,19 @@ def _make_home(home: Path, customers: int) -> Path:
         bought.writerow(["order_no", "customer_id", "date", "total"])
         for number in range(customers):
             # Every third has a number, and gets a text.
-            phone = f"+4479{11000000 + number}" if number % 3 == 0 else ""
-            mail = f"ann.{number}@example.com"
-            written.writerow([number, "Ann", "Oakley", mail, phone, "yes", "yes", zone])
+            phone = _phone_of(number) if number % 3 == 0 else ""
+            addresses = [_mail_of(number), phone]
+            written.writerow([number, "Ann", "Oakley", *addresses, "yes", "yes", zone])
             bought.writerow([number, number, bought_on, "40.00"])
     return home
+
+
+def _mail_of(number: int) -> str:
+    return f"ann.{number}@example.com"
+
+
+def _phone_of(number: int) -> str:
+    return f"+4479{11000000 + number}"
 
 
 def _afternoon(now: datetime) -> str:
@@ -392,36 +364,31 @@ def _let_them_finish(arena: Arena) -> None:
 
 
 def _judge(arena: Arena) -> None:
-    """Hold the stand-ins' record against our rows (P1, P2; FACTS.md DS-1, DS-5)."""
+    """Read both sides, and the history of doubts, and judge."""
     told, record = arena.told, arena.stand.record
-    mails, texts = record.mails(), record.texts()
-    accepted = Counter([mail.to_address for mail in mails] + [text.to_number for text in texts])
     told.calls = arena.stand.calls
-    told.accepted = accepted.total()
-    told.twice = sum(count > 1 for count in accepted.values())
-    send_ids = {mail.send_id for mail in mails} | {text.send_id for text in texts}
+    number_of = {_mail_of(number): number for number in range(told.messages)}
+    number_of |= {_phone_of(number): number for number in range(told.messages)}
+    heard = [(mail.send_id, number_of[mail.to_address]) for mail in record.mails()]
+    heard += [(text.send_id, number_of[text.to_number]) for text in record.texts()]
     with Session(arena.engine) as session:
-        rows = session.execute(select(Message.send_id, Message.state, Message.reason)).all()
-        told.doubted = (
-            session.scalar(
-                select(func.count(Move.thing_id.distinct())).where(
-                    Move.thing == "message", Move.to_state == MessageState.UNCONFIRMED
-                )
-            )
-            or 0
-        )
-        told.unread = (
-            session.scalar(select(func.count()).where(Event.state != EventState.APPLIED)) or 0
-        )
-    known = {row.send_id for row in rows if row.state in _KNOWN}
-    listed = {row.send_id for row in rows if row.state is MessageState.UNCONFIRMED and row.reason}
-    told.lost = told.messages - len(known) - len(listed)
-    told.unknown = len(listed)
+        rows = [
+            Ours(int(row.external_id), row.send_id, row.state, row.reason)
+            for row in session.execute(_OURS)
+        ]
+        told.doubted = session.scalar(_DOUBTED) or 0
+        told.unread = session.scalar(_UNREAD) or 0
+    judge(told, heard, rows)
     told.resolved = told.doubted - told.unknown
-    told.unresolved = len(send_ids - known)
 
 
-_KNOWN: Final = (MessageState.ACCEPTED, MessageState.DELIVERED)
+_OURS: Final = select(
+    SourceCustomer.external_id, Message.send_id, Message.state, Message.reason
+).join(SourceCustomer, SourceCustomer.customer_id == Message.customer_id)
+_DOUBTED: Final = select(func.count(Move.thing_id.distinct())).where(
+    Move.thing == "message", Move.to_state == MessageState.UNCONFIRMED
+)
+_UNREAD: Final = select(func.count()).where(Event.state != EventState.APPLIED)
 
 
 def _print(told: Told) -> None:

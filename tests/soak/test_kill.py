@@ -4,8 +4,53 @@ from pathlib import Path
 
 import pytest
 
+from tests.soak.judging import Ours, Told, judge
 from tests.soak.kill import kill_test
 from tests.soak.servers import fresh_database
+from winback.states import MessageState
+
+HEARD = [("a", 0), ("b", 1)]
+ACCEPTED = [
+    Ours(0, "a", MessageState.ACCEPTED, ""),
+    Ours(1, "b", MessageState.DELIVERED, ""),
+]
+DOUBTED = Ours(2, "c", MessageState.UNCONFIRMED, "the reply was lost")
+
+
+def judged(heard: list[tuple[str, int]], rows: list[Ours]) -> Told:
+    """Judge a send of three messages."""
+    told = Told("none", messages=3)
+    judge(told, heard, rows)
+    return told
+
+
+def test_what_is_accepted_or_listed_in_doubt_is_well() -> None:
+    """P2: a doubt that is told with its reason is no loss."""
+    told = judged(HEARD, [*ACCEPTED, DOUBTED])
+
+    assert told.is_well
+    assert (told.accepted, told.unknown) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("heard", "row", "wrong"),
+    [
+        pytest.param([], Ours(2, "c", MessageState.ACCEPTED, ""), (0, 1, 1, 0), id="untrue"),
+        pytest.param([], Ours(2, "c", MessageState.UNCONFIRMED, ""), (0, 1, 0, 0), id="no reason"),
+        pytest.param([], Ours(2, None, MessageState.QUEUED, ""), (0, 1, 0, 0), id="queued"),
+        pytest.param([("c", 2)], DOUBTED, (0, 0, 0, 1), id="not settled"),
+        pytest.param([("d", 1)], DOUBTED, (1, 0, 0, 1), id="on two channels"),
+        pytest.param([("b", 1)], DOUBTED, (1, 0, 0, 0), id="by one send id"),
+    ],
+)
+def test_the_judge_goes_by_the_record_of_the_providers(
+    heard: list[tuple[str, int]], row: Ours, wrong: tuple[int, int, int, int]
+) -> None:
+    """P1, P2: twice, lost, untrue and unresolved are found whatever our own rows say."""
+    told = judged(HEARD + heard, [*ACCEPTED, row])
+
+    assert (told.twice, told.lost, told.untrue, told.unresolved) == wrong
+    assert not told.is_well
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
