@@ -23,6 +23,7 @@ from winback.database.tables import (
     ContactPoint,
     Customer,
     Enrollment,
+    Event,
     Message,
     table_of,
 )
@@ -40,7 +41,7 @@ from winback.delivery import (
 from winback.enrollment import circumstances
 from winback.outcomes import unknown
 from winback.responses import matching, stopping
-from winback.states import Arm, Channel, EnrollmentState, MessageState
+from winback.states import Arm, Channel, EnrollmentState, EventKind, EventState, MessageState
 
 _PEOPLE = 2_000
 _POINTS, _MESSAGES = table_of(ContactPoint), table_of(Message)
@@ -51,6 +52,7 @@ _BY_CUSTOMER = "ix_messages_customer_id_claimed_at"
 _BY_POINT = "ix_messages_contact_point_id"
 _BY_ADDRESS = "ix_messages_address_hash"
 _BY_PROVIDER = "ix_messages_provider_message_id"
+_OF_COMPLAINTS = "ix_events_complaints"
 _OF_STEP = ("uq_messages_one_per_step", "ix_messages_enrollment_id")
 
 ASKED: Mapping[str, tuple[Executable, tuple[str, ...]]] = {
@@ -66,7 +68,11 @@ ASKED: Mapping[str, tuple[Executable, tuple[str, ...]]] = {
     "doubts to show": (unknown._IN_DOUBT, (_BY_STATE,)),
     "claims of a day": (daily._CLAIMS, (_BY_CLAIM,)),
     "the first claim": (daily._FIRST_CLAIM, (_BY_CLAIM,)),
-    "bounces of a day": (brakes._BOUNCING, (_BY_CLAIM, _BY_STATE)),
+    "the last mail": (brakes._LAST_CLAIM, (_BY_CLAIM,)),
+    "bounces lately": (brakes._BOUNCED, (_BY_CLAIM, _BY_STATE)),
+    "complaints lately": (brakes._COMPLAINED_OF, (_OF_COMPLAINTS,)),
+    "mails of a day": (brakes._MAILED, (_BY_CLAIM,)),
+    "whom a day's mails reached": (brakes._DELIVERED_TO, (_OF_COMPLAINTS,)),
     "mails queued": (warming._QUEUED_MAILS, (_BY_STATE,)),
     "steps on their way": (circumstances._ON_THEIR_WAY, _OF_STEP),
     "news by our id": (matching._BY_SEND_ID, ("sqlite_autoindex", "uq_messages_send_id")),
@@ -108,6 +114,7 @@ def _fill(connection: Connection, now: datetime) -> None:
     insert_rows(connection, _POINTS, [_point(id_, now) for id_ in ids])
     insert_rows(connection, table_of(Enrollment), [_enrollment(id_, now) for id_ in ids])
     insert_rows(connection, _MESSAGES, [_message(id_, now) for id_ in ids])
+    insert_rows(connection, table_of(Event), [_news(id_, now) for id_ in ids])
 
 
 def _point(number: int, now: datetime) -> dict[str, Any]:
@@ -171,6 +178,19 @@ def _message(number: int, now: datetime) -> dict[str, Any]:
     }
 
 
+def _news(number: int, now: datetime) -> dict[str, Any]:
+    return {
+        "key": f"event-{number}",
+        "origin": "sendgrid.events",
+        "kind": EventKind.DELIVERED if number % 100 else EventKind.COMPLAINED,
+        "body": {},
+        "received_at": now - timedelta(days=number),
+        "state": EventState.APPLIED,
+        "error": "",
+        "message_id": number,
+    }
+
+
 @pytest.mark.parametrize("what", ASKED)
 def test_an_index_leads_to_the_messages(filled: Connection, what: str, now: datetime) -> None:
     """None of these reads all that was ever sent; a partial index serves only who implies it."""
@@ -224,6 +244,7 @@ def _values(now: datetime) -> dict[str, Any]:
         "hashes": ["hash-2", "hash-3"],
         "values": [2],
         "hashed": "hash-2",
+        "campaign": "c",
         "channel": Channel.EMAIL,
         "channels": [Channel.EMAIL],
         "most": 10,

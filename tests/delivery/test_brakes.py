@@ -16,6 +16,7 @@ from winback.delivery.brakes import apply_brakes
 from winback.delivery.breaker import stays_open
 from winback.delivery.news import apply_news
 from winback.enrollment.pausing import PauseScope, resume, standing_pauses
+from winback.policies import PaceSettings
 from winback.states import Channel, EventKind, EventState, MessageState
 
 MINUTES: Final = timedelta(minutes=5)
@@ -224,6 +225,28 @@ def test_a_late_complaint_counts_by_the_mails_of_its_day(shop: Shop, later: time
         _complain(session, shop, messages[:3])
     assert _brake(shop) == {"six-month": False}
     assert not _pauses(shop)
+
+
+@pytest.mark.parametrize(("nth", "stops"), [(1, True), (7, False)])
+def test_a_long_send_stops_in_the_middle(shop: Shop, nth: int, *, stops: bool) -> None:
+    """Hours at a pace bring bounces of their own: they stop what is left (FACTS.md LAW-21).
+
+    Eight of sixty are a large share, and fewer than a brake takes.
+    """
+    shop.limit(pace=PaceSettings(email=1.0))
+    for _ in range(60):
+        shop.enroll()
+
+    def bounce(seconds: float) -> None:
+        if seconds % 5 == 0:
+            sent = [one.id for one in shop.messages() if one.state is MessageState.ACCEPTED]
+            _bounce(shop, [id_ for id_ in sent if id_ % nth == 0])
+
+    counts = shop.send_in_time(bounce)
+
+    assert (counts.accepted < 45) is stops, "half a minute, and a few that were claimed"
+    assert counts.accepted + counts.postponed == 60
+    assert ("six-month" in _pauses(shop)) is stops
 
 
 def test_one_angry_person_is_no_trend(shop: Shop) -> None:

@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from winback.database.retrying import is_away
+from winback.delivery.brakes import brake_meanwhile
 from winback.delivery.breaker import PROBES
 from winback.delivery.calling import Desk
 from winback.delivery.claimer import Claimer
@@ -41,6 +42,9 @@ _LOOKS_AFTER: Final = 5.0
 """Seconds after which the loop looks for what is newly due."""
 _LOOKS_TAKE: Final = 0.05
 """No more than this share of the time goes into looking."""
+
+_RATES_AFTER: Final = 30.0
+"""Seconds after which the loop asks whether its mails bounce, or are called spam, too often."""
 
 _GOES_ON_AFTER: Final = timedelta(seconds=5)
 
@@ -71,12 +75,15 @@ class Outbox:
     """When all that a provider was too busy for may be tried once more."""
     look_at: float = 0.0
     """The loop's time of the next look."""
+    rates_at: float = field(init=False)
+    """The loop's time at which rates are asked again; the stage has asked before it began."""
     away: Patience = field(default_factory=Patience)
     """For how long the database has been away."""
 
     def __post_init__(self) -> None:
         """Let claims be made of what is due here."""
         self.claimer = Claimer(self.desk, self.counts, self.due)
+        self.rates_at = asyncio.get_running_loop().time() + _RATES_AFTER
 
     def look(self) -> bool:
         """Take up what is due, in the order of sending; False where nothing of it is new."""
@@ -105,6 +112,20 @@ class Outbox:
         ended = loop.time()
         self.look_at = ended + max(_LOOKS_AFTER, (ended - began) / _LOOKS_TAKE)
 
+    def _brake(self) -> None:
+        """Stop what must stop by what became of the first of a long pass (FACTS.md LAW-21)."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        if began < self.rates_at or self._is_away():
+            return
+        self._go_on()
+        try:
+            brake_meanwhile(self.desk.run)
+        except DBAPIError as away:
+            self._be_patient(away)
+        ended = loop.time()
+        self.rates_at = ended + max(_RATES_AFTER, (ended - began) / _LOOKS_TAKE)
+
     async def wait_for_others(self) -> None:
         """Wait until what others held, or a provider was too busy for, may be tried once more."""
         back_at, self.back_at = self.back_at, None
@@ -123,6 +144,7 @@ class Outbox:
                 if self.broken is not None:
                     self.broken.result()
                 self._look_again()
+                self._brake()
                 for stream in self.due.streams.values():
                     self._get_in_line(stream)
                     self._claim_of(stream)
