@@ -13,6 +13,7 @@ from phonenumbers import PhoneNumber, region_code_for_number
 from winback.delivery.areas import state_of
 from winback.delivery.lawful import lawful_hours
 from winback.delivery.leases import LEASE
+from winback.delivery.outlying import OWN_COUNTRIES, PARTS
 from winback.delivery.whereabouts import find_whereabouts, hours_for_texts
 from winback.delivery.windows import (
     LONGEST_VALIDITY,
@@ -633,3 +634,16 @@ def test_federal_law_holds_outside_the_states(known: dict[str, str]) -> None:
 
     assert hours_for_texts(where, own, is_known=True).days[0] == Hours(time(8), time(21))
     assert hours_for_texts(where, STANDARD, is_known=True) is STANDARD
+
+
+@pytest.mark.parametrize("country", ["AU", "CN", "DK", "FR", "GB", "NL", "NZ", "US"])
+def test_every_part_that_lies_apart_has_a_zone(country: str) -> None:
+    """A part without one would count for nothing, and the number alone would decide (LAW-23b)."""
+    parts = [code for code in PARTS[country] if country != "US" or code in OWN_COUNTRIES]
+
+    for code in parts:
+        as_region, is_known = _find(country=country, region=code)
+        as_country, _ = _find(country=code)
+        assert is_known
+        assert as_region.zones == as_country.zones
+        assert as_region.places == as_country.places

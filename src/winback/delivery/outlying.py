@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Final
 
-_PARTS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
+PARTS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
     "AU": {
         "CC": ("Cocos Islands", "Cocos (Keeling) Islands"),
         "CX": ("Christmas Island",),
@@ -87,7 +87,7 @@ MILITARY: Final[Mapping[str, frozenset[str]]] = {
 }
 """Addresses of the American military's post: one may be in any zone of its area."""
 
-AMERICAN: Final = frozenset(_PARTS["US"])
+AMERICAN: Final = frozenset(PARTS["US"])
 """What is written as a state and is none: no state's law holds there, the federal one does."""
 
 OWN_COUNTRIES: Final = frozenset({"AS", "GU", "MP", "PR", "UM", "VI"})
@@ -105,7 +105,7 @@ def plain(written: str) -> str:
 
 _BY_NAME: Final = {
     country: {plain(name): code for code, names in parts.items() for name in (code, *names)}
-    for country, parts in _PARTS.items()
+    for country, parts in PARTS.items()
 }
 
 
