@@ -50,6 +50,7 @@ _DIES: Final = (
     f"{_MATRIX}::test_a_day_that_dies_around_a_call_sends_nothing_twice_and_loses_nothing"
 )
 _SEND: Final = "src/winback/delivery/"
+_BAD_LINES: Final = "tests/simulation/test_year.py::test_a_month_of_lost_replies_breaks_no_promise"
 
 MUTATIONS: Final = (
     Mutation(
@@ -178,6 +179,37 @@ MUTATIONS: Final = (
             ),
         ),
         (f"{_DIES}[sqlite-sendgrid.after_call]", f"{_DIES}[postgresql-twilio.after_call]"),
+    ),
+    Mutation(
+        "a lost reply is written down as accepted",
+        (
+            Change(
+                f"{_SEND}recording.py",
+                "    _doubt(session, run, by_kind[Unclear])\n",
+                "    taken = [\n"
+                '        (replace(one, result=Accepted(f"lost-{row.id}")), row)\n'
+                "        for one, row in by_kind[Unclear]\n"
+                "    ]\n"
+                "    _accept(session, run, taken)\n",
+            ),
+            Change(
+                f"{_SEND}recording.py",
+                "from functools import partial\n",
+                "from dataclasses import replace\nfrom functools import partial\n",
+            ),
+        ),
+        (_BAD_LINES,),
+    ),
+    Mutation(
+        "every third message is never taken up",
+        (
+            Change(
+                f"{_SEND}due.py",
+                "        due.setdefault(channel, []).append(id_)\n",
+                "        if id_ % 3:\n            due.setdefault(channel, []).append(id_)\n",
+            ),
+        ),
+        (_BAD_LINES,),
     ),
     Mutation(
         "the rows of a dead worker are never doubted",

@@ -1,7 +1,8 @@
 """A provider of the simulated town: keeps its own record, and fails as a seed says.
 
 It is both a way out and a look-up, and knows nothing of winback's tables: what it accepted is
-what promises are judged by (FACTS.md DS-22).
+what promises are judged by (FACTS.md DS-22). A mail is looked up by its send id, as SendGrid's
+logs allow; a text by what stands in it, through our own reading of Twilio's list.
 """
 
 import json
@@ -12,6 +13,7 @@ from random import Random
 from typing import Any
 from urllib.parse import urlencode
 
+from tests.simulation.listing import FINAL_WORDS, Listing
 from winback.providers.incoming import (
     RawEvent,
     split_sendgrid_events,
@@ -29,6 +31,7 @@ from winback.providers.outgoing import (
     Result,
     Unclear,
 )
+from winback.providers.twilio_list import TwilioList
 from winback.states import Channel, EventKind
 
 STATUS_URL = "https://win.example.com/webhooks/twilio/status"
@@ -45,6 +48,8 @@ FAULTS: tuple[Result, ...] = (
     Refused("401", "the key is revoked", "channel"),
 )
 WEIGHTS = (4, 2, 1, 1, 1, 1, 1)
+UNCLEAR_ONLY = (1, 1, 0, 0, 0, 0, 0)
+"""Weights with which every fault leaves in doubt: of a half nobody was written to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +77,23 @@ class Provider:
     ask: Callable[[Outgoing], None]
     faults: float = 0.08
     """Share of calls at which something goes wrong."""
+    away: float = 0.08
+    """Share of questions to which there is no answer, and of news that lacks our send id."""
+    weights: tuple[int, ...] = WEIGHTS
+    """How often each of the faults is drawn."""
     taken: list[Taken] = field(default_factory=list)
     stopped: set[str] = field(default_factory=set)
     """Numbers whose owners told the provider STOP: it refuses them by itself (21610)."""
+    _status: dict[str, tuple[str, str | None]] = field(default_factory=dict)
+    """The latest word on each text, and the code of an error."""
+    _list: TwilioList = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Open the list of texts."""
+        listing = Listing(
+            self.taken, lambda sid: self._status.get(sid, ("accepted", None)), self._is_away
+        )
+        self._list = TwilioList(f"AC{0:032}", "a-token", transport=listing)
 
     @property
     def name(self) -> str:
@@ -88,20 +107,25 @@ class Provider:
             return Refused("21610", "the recipient opted out", "recipient_opted_out")
         if self.rng.random() >= self.faults:
             return Accepted(self._take(message).provider_message_id)
-        fault = self.rng.choices(FAULTS, WEIGHTS)[0]
+        fault = self.rng.choices(FAULTS, self.weights)[0]
         if fault is LOST_REPLY:
             self._take(message)
         return fault
 
-    async def find(self, sought: Sought, *, now: datetime) -> LookedUp:  # noqa: ARG002
+    async def find(self, sought: Sought, *, now: datetime) -> LookedUp:
         """Answer a look-up from the record, now and then not at all."""
-        if self.rng.random() < self.faults:
+        if self.channel is Channel.SMS:
+            return await self._list.find(sought, now=now)
+        if self._is_away():
             return CannotTell("the logs are away", is_passing=self.rng.random() < 0.5)
         for one in self.taken:
             if one.send_id == sought.send_id:
                 kind = EventKind.ACCEPTED
                 return Found(one.provider_message_id, one.at, kind, one.at)
         return NotThere("the list covers the time and does not have it")
+
+    def _is_away(self) -> bool:
+        return self.rng.random() < self.away
 
     async def close(self) -> None:
         """Close nothing."""
@@ -127,6 +151,7 @@ class Provider:
     def report(self, one: Taken, word: str, at: datetime, **fields: Any) -> list[RawEvent]:
         """Give the webhook's records of one piece of news, in this provider's own words."""
         if self.channel is Channel.SMS:
+            self._note(one, word, fields.get("ErrorCode"))
             form = {"MessageSid": one.provider_message_id, "MessageStatus": word, "To": one.address}
             url = f"{STATUS_URL}?{urlencode({'send_id': one.send_id})}"
             return split_twilio_status(urlencode(form | fields).encode(), url=url)
@@ -138,9 +163,15 @@ class Provider:
             "timestamp": int(at.timestamp()),
         }
         # Now and then the custom arguments are missing, and only the message id tells (SG-29).
-        if self.rng.random() > self.faults:
+        if self.rng.random() > self.away:
             body["wb_send_id"] = one.send_id
         return split_sendgrid_events(json.dumps([body | fields]).encode())
+
+    def _note(self, one: Taken, word: str, error: str | None) -> None:
+        """Show in the list what the webhook tells; a text is delivered, or not, only once."""
+        before, _ = self._status.get(one.provider_message_id, ("", None))
+        if before not in FINAL_WORDS:
+            self._status[one.provider_message_id] = (word, error)
 
 
 def text_back(number: str, body: str, *, sid: int) -> list[RawEvent]:

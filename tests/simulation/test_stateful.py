@@ -37,19 +37,14 @@ class Story(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp())
         shutil.copy(self.template, self.folder / "town.db")
         self.engine = make_engine(f"sqlite:///{self.folder / 'town.db'}")
-        self.town = Town(1, self.folder / "home", self.engine, people=PEOPLE, lapses_within=20)
+        home = self.folder / "home"
+        self.town = Town(1, home, self.engine, people=PEOPLE, accounts=2, lapses_within=20)
         self.promises = Promises(self.town)
         self.town.run_to_rest(may_die=False)
 
     def teardown(self) -> None:
         """Bring it to rest, ask the last promise, and leave nothing behind."""
-        for provider in self.town.providers.values():
-            provider.faults = 0
-        for _ in range(4):
-            self.pass_time(48)
-            self.town.react()
-            self.town.run_to_rest(may_die=False)
-        self.promises.check()
+        self.town.end_well(times=4)
         self.promises.check_at_rest()
         self.engine.dispose()
         shutil.rmtree(self.folder)
@@ -88,7 +83,7 @@ class Story(RuleBasedStateMachine):
 
     @rule(who=WHO)
     def merge(self, who: int) -> None:
-        """Let the web shop know somebody, too."""
+        """Let the web shop learn the address of somebody, whom it knew by another one perhaps."""
         self.town.merge(self.town.persons[who])
 
     @rule(who=WHO)

@@ -60,18 +60,23 @@ CUSTOMER: Final = ("id", "first", "email", "phone", "country", "zone", "mail", "
 ORDER: Final = ("id", "customer", "at", "amount", "code")
 MISHAPS: Final = 0.04
 """Share of days with something unusual: downtime, a pause, an erasure, a merge."""
+SHOP_IDS: Final = 900
+"""Added to the till's number of a person, it is the web shop's."""
 SAID: Final = ("STOP", "please stop texting me", "Thanks! Are you open on Sunday?", "no mas")
 
 
 @dataclass(slots=True)
 class Person:
-    """One townsperson; ``number`` is the till's id."""
+    """One buyer, as one source knows them; ``number`` is that source's id."""
 
     number: int
     country: str
     zone: str
     phone: str
     lapsed_on: date
+    source: str = "till"
+    same_as: "Person | None" = None
+    """The person at the till whose account in the web shop this is."""
 
     @property
     def email(self) -> str:
@@ -87,6 +92,8 @@ class Town:
     home: Path
     engine: Engine
     people: int = 14
+    accounts: int = 4
+    """So many of these are the web shop's accounts of persons whom the till knows as others."""
     lapses_within: int = 250
     """Days from the first on in which they lapse."""
     rng: Random = field(init=False)
@@ -121,7 +128,9 @@ class Town:
             )
             for channel in (Channel.EMAIL, Channel.SMS)
         }
-        self.persons = [self._settle(number) for number in range(1, self.people + 1)]
+        at_the_till = self.people - self.accounts
+        self.persons = [self._settle(number) for number in range(1, at_the_till + 1)]
+        self.persons += [self._open_account(person) for person in self.persons[: self.accounts]]
 
     def _called(self, message: Outgoing) -> None:
         self.on_call(message)
@@ -167,12 +176,33 @@ class Town:
         country, zone, phone = self.rng.choice(PLACES)
         lapsed_on = FIRST_DAY + timedelta(days=self.rng.randint(-3, self.lapses_within))
         person = Person(number, country, zone, phone.format(number), lapsed_on)
+        self._register(person)
+        return person
+
+    def _open_account(self, person: Person) -> Person:
+        """Let the web shop know somebody by other addresses, often by the same last purchase.
+
+        It is heard of later, and so behind in the same lapse; then it learns the till's address,
+        and two become one of whom both are on their way, or one has been to the end.
+        """
+        number = SHOP_IDS + person.number
+        phone = next(phone for _, zone, phone in PLACES if zone == person.zone).format(number)
+        lapsed_on = person.lapsed_on + timedelta(days=self.rng.choice((0, 0, 0, -9, 9)))
+        account = Person(
+            number, person.country, person.zone, phone, lapsed_on, source="shop", same_as=person
+        )
+        heard_after = (person.lapsed_on - FIRST_DAY).days + self.rng.randint(-5, 60)
+        known_after = heard_after + self.rng.randint(0, 40)
+        self.later(timedelta(days=heard_after), lambda: self._register(account))
+        self.later(timedelta(days=known_after), lambda: self.merge(account))
+        return account
+
+    def _register(self, person: Person) -> None:
         texts = "yes" if self.rng.random() < 0.7 else "no"
         mails = "yes" if self.rng.random() < 0.9 else "no"
-        row = (number, "Ann", person.email, person.phone, country, zone, mails, texts)
-        self._append("till-customers", row)
-        self.buy(person, lapsed_on - timedelta(days=184))
-        return person
+        addresses = (person.email, person.phone, person.country, person.zone)
+        self._append(f"{person.source}-customers", (person.number, "Ann", *addresses, mails, texts))
+        self.buy(person, person.lapsed_on - timedelta(days=184))
 
     def _append(self, name: str, row: Iterable[object]) -> None:
         with (self.home / "data" / f"{name}.csv").open("a", newline="", encoding="utf-8") as file:
@@ -185,10 +215,11 @@ class Town:
     # What happens.
 
     def buy(self, person: Person, on: date, code: str = "") -> None:
-        """Let a purchase stand in the till's file, to be pulled."""
+        """Let a purchase stand in a file of its source, to be pulled."""
         self._order += 1
         amount = self.rng.choice(("9.90", "45.00", "120.00"))
-        self._append("till-orders", (self._order, person.number, on.isoformat(), amount, code))
+        row = (self._order, person.number, on.isoformat(), amount, code)
+        self._append(f"{person.source}-orders", row)
 
     def later(self, after: timedelta, act: Callable[[], None]) -> None:
         """Let something happen; what falls due in the same instant keeps its order."""
@@ -322,29 +353,39 @@ class Town:
 
     def toggle_pause(self) -> None:
         """Pause something at random, or end the pause there is."""
+        if self._is_paused is not None:
+            self.end_pause()
+            return
         scopes = [(PauseScope.ALL, ""), (PauseScope.CAMPAIGN, "six-month")]
         scopes += [(PauseScope.CHANNEL, "sms"), (PauseScope.CHANNEL, "email")]
+        self._is_paused = self.rng.choice(scopes)
         with Session(self.engine) as session, session.begin():
-            if self._is_paused is not None:
-                zone = self.business.settings.business.zone
-                resume(session, *self._is_paused, now=self.now, zone=zone)
-                self._is_paused = None
-            else:
-                self._is_paused = self.rng.choice(scopes)
-                pause(session, *self._is_paused, by=OPERATOR, why="a whim", now=self.now)
+            pause(session, *self._is_paused, by=OPERATOR, why="a whim", now=self.now)
         self.told.append(f"{self.now} pause {self._is_paused}")
 
+    def end_pause(self) -> None:
+        """End the operator's pause, if there is one."""
+        if self._is_paused is None:
+            return
+        with Session(self.engine) as session, session.begin():
+            zone = self.business.settings.business.zone
+            resume(session, *self._is_paused, now=self.now, zone=zone)
+        self._is_paused = None
+        self.told.append(f"{self.now} resume")
+
     def merge(self, person: Person) -> None:
-        """Let the web shop know the same address: the next pull joins the two."""
-        row = (900 + person.number, "Ann", person.email, person.phone, person.country)
-        self._append("shop-customers", (*row, person.zone, "yes", "yes"))
+        """Let the web shop know the till's address: the next pull makes the two one."""
+        known = person.same_as or person
+        row = (SHOP_IDS + known.number, "Ann", known.email, known.phone, known.country)
+        self._append("shop-customers", (*row, known.zone, "yes", "yes"))
+        self.told.append(f"{self.now} merge {known.number}")
 
     def erase(self, person: Person) -> None:
-        """Forget a person; the till's file still has them."""
+        """Forget a person; the file of their source still has them."""
         with Session(self.engine) as session, session.begin():
             known = session.scalar(
                 select(SourceCustomer.customer_id).where(
-                    SourceCustomer.source == "till",
+                    SourceCustomer.source == person.source,
                     SourceCustomer.external_id == str(person.number),
                 )
             )
@@ -391,6 +432,21 @@ class Town:
             self.clock.set_to(self.now + timedelta(minutes=2))
             return False
         return True
+
+    def end_well(self, *, times: int) -> None:
+        """Let all news arrive, all evidence be asked for and all that is owed be sent.
+
+        The providers work again, and nothing stands still; the last of all is a send.
+        """
+        for provider in self.providers.values():
+            provider.faults = provider.away = 0
+        self.end_pause()
+        for _ in range(times):
+            self.clock.set_to(self.now + timedelta(days=2))
+            self.let_happen()
+            self.react()
+            self.run_to_rest(may_die=False)
+        self.run(day.send)
 
     def run_to_rest(self, *, may_die: bool) -> None:
         """Run the day's stages; whatever dies is started again until it ends."""
