@@ -30,6 +30,7 @@ from winback.database.tables import (
 )
 from winback.enrollment.detecting import DetectCounts, detect
 from winback.enrollment.machine import EnrollmentEvent
+from winback.enrollment.merging import merge_customers
 from winback.enrollment.moving import move
 from winback.enrollment.pausing import OPERATOR, PauseScope, pause, resume
 from winback.states import Arm, Channel, EnrollmentState, PurchaseKind, SuppressionReason
@@ -267,6 +268,27 @@ def test_cooldown_counts_from_the_end(engine: Engine, session: Session, now: dat
     assert _refusals(session)[customer_id] == ("cooldown", date(2026, 6, 10))
     assert _detect(engine, datetime.fromisoformat("2026-06-09T10:00Z")) == DetectCounts()
     assert _detect(engine, datetime.fromisoformat("2026-06-10T10:00Z")).enrolled == 1
+
+
+def test_the_cooldown_is_of_the_person(engine: Engine, session: Session, now: datetime) -> None:
+    """The later of two ends counts, though its enrollment stayed with who became this customer."""
+    people = [add_customer(session, [LAPSED]), add_customer(session)]
+    add_customer(session, [LAPSED])
+    for customer_id, ended in zip(people, ("2025-02-01T10:00Z", "2025-06-10T10:00Z"), strict=True):
+        add_enrollment(
+            session,
+            customer_id,
+            make_campaign(),
+            now=now - timedelta(days=500),
+            lapsed_on=date(2024, 1, 1),
+            state=EnrollmentState.EXHAUSTED,
+            ended_at=datetime.fromisoformat(ended),
+        )
+    kept = merge_customers(session, *people, now=now, zone=LONDON, currency="GBP")
+    session.commit()
+
+    assert _detect(engine, now) == DetectCounts(enrolled=1, refused=1)
+    assert _refusals(session) == {kept: ("cooldown", date(2026, 6, 10))}
 
 
 def test_no_cooldown_is_allowed(engine: Engine, session: Session, now: datetime) -> None:

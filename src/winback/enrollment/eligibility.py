@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import (
     BindParameter,
     ColumnElement,
+    ScalarSelect,
     Select,
     and_,
     bindparam,
@@ -25,7 +26,7 @@ from sqlalchemy import (
     or_,
     select,
 )
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from winback.campaign.conditions import compile_condition
 from winback.campaign.schema import Campaign
@@ -172,7 +173,8 @@ def _lapsed_with_reasons(
             case(*((condition, literal(reason.value)) for reason, condition in reasons)).label(
                 "reason"
             ),
-            _last_end().label("ended_at"),
+            _last_end(Enrollment.customer_id == Customer.id).label("ended_at"),
+            _last_end(_BECAME_THIS_ONE).label("ended_before"),
         )
         .join(Customer, Customer.id == lapsed.c.customer_id)
         .order_by(lapsed.c.customer_id)
@@ -207,11 +209,22 @@ def _reasons(channels: Sequence[Channel]) -> Iterator[tuple[Refused, ColumnEleme
 
 
 def _is_in_cooldown() -> ColumnElement[bool]:
-    return exists().where(
-        Enrollment.customer_id == Customer.id,
-        Enrollment.campaign == _CAMPAIGN,
-        Enrollment.ended_at >= bindparam("free_again"),
+    return or_(
+        exists().where(
+            Enrollment.customer_id == Customer.id,
+            Enrollment.campaign == _CAMPAIGN,
+            Enrollment.ended_at >= bindparam("free_again"),
+        ),
+        _last_end(_BECAME_THIS_ONE) >= bindparam("free_again"),
     )
+
+
+_BECAME: Final = aliased(Customer)
+# Within, not joined: SQLite would begin with all enrollments of the campaign.
+_BECAME_THIS_ONE: Final = Enrollment.customer_id.in_(
+    select(_BECAME.id).where(_BECAME.merged_into == Customer.id).correlate(Customer)
+)
+"""Enrollments that stayed behind where two customers became one: both had that lapse's."""
 
 
 def usable_channels(campaign: Campaign) -> tuple[Channel, ...]:
@@ -224,17 +237,15 @@ def usable_channels(campaign: Campaign) -> tuple[Channel, ...]:
     return tuple(sorted(used & set(NEEDS_CONSENT))) or tuple(sorted(used))
 
 
-def _last_end() -> ColumnElement[datetime | None]:
-    return (
-        select(func.max(Enrollment.ended_at))
-        .where(Enrollment.customer_id == Customer.id, Enrollment.campaign == _CAMPAIGN)
-        .scalar_subquery()
-    )
+def _last_end(whose: ColumnElement[bool]) -> ScalarSelect[datetime | None]:
+    last = select(func.max(Enrollment.ended_at)).where(Enrollment.campaign == _CAMPAIGN)
+    return last.where(whose).scalar_subquery()
 
 
 def _read(row: Any, campaign: Campaign, *, today: date, zone: ZoneInfo) -> Judged:
     reason = None if row.reason is None else Refused(row.reason)
-    why, again = _explain(reason, campaign, row.ended_at, today=today, zone=zone)
+    ended_at = max(filter(None, (row.ended_at, row.ended_before)), default=None)
+    why, again = _explain(reason, campaign, ended_at, today=today, zone=zone)
     return Judged(
         customer_id=row.customer_id,
         lapsed_on=row.last_purchased_on,
