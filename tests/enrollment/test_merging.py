@@ -8,10 +8,19 @@ from sqlalchemy import Engine, insert, select, update
 from sqlalchemy.orm import Session
 
 from tests.delivery.shop import DAY, Shop, make_business
-from winback.database.tables import Case, Customer, Enrollment, Message, Move, Voucher
+from winback.database.tables import (
+    Case,
+    Customer,
+    Enrollment,
+    Message,
+    Move,
+    StepPassage,
+    Voucher,
+)
 from winback.enrollment.machine import EnrollmentEvent
 from winback.enrollment.merging import merge_customers
 from winback.enrollment.moving import close_windows, move
+from winback.enrollment.timeline import StepEnd
 from winback.states import (
     Arm,
     CaseKind,
@@ -261,7 +270,6 @@ def test_a_step_both_got_still_makes_the_next_one_wait(shop: Shop) -> None:
 def test_what_is_queued_for_the_older_waits_anew(shop: Shop) -> None:
     """P1: what was about to leave for a step that the other one got is taken back."""
     older = shop.enroll(phones=[], consents=[Channel.EMAIL])
-    shop.mail.takes = lambda _: 0.0
     with Session(shop.engine) as session, session.begin():
         message = {
             "enrollment_id": older,
@@ -282,6 +290,21 @@ def test_what_is_queued_for_the_older_waits_anew(shop: Shop) -> None:
 
     assert shop.states(older) == [("concern", Channel.EMAIL, MessageState.CANCELED)]
     assert accepted(shop) == ["concern"]
+
+
+def test_a_call_counts_like_a_message(shop: Shop) -> None:
+    """Who has a case for a call is not called a second time, though no message tells of it."""
+    older = shop.enroll(next_step="call", due_on=shop.now.date() + 9 * DAY, value="high")
+    shop.now += MOMENT
+    younger = shop.enroll(next_step="farewell", due_on=shop.now.date() + 14 * DAY)
+    with Session(shop.engine) as session, session.begin():
+        opened = {"step": "call", "how": StepEnd.CASE_OPENED.value, "at": shop.now}
+        session.execute(insert(StepPassage).values(opened | {"enrollment_id": younger}))
+
+    merge(shop, older, younger)
+
+    goes_on = shop.enrollment(older)
+    assert (goes_on.next_step, goes_on.due_on) == ("farewell", shop.now.date() + 14 * DAY)
 
 
 def test_only_if_and_reminders_are_asked_as_for_any_step(shop: Shop) -> None:
