@@ -11,11 +11,11 @@ from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import Row, bindparam, select, update
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from winback.business import Business
-from winback.database.retrying import retried
+from winback.database.retrying import is_away, retried
 from winback.database.tables import Event, table_of
 from winback.failpoints import committing
 from winback.responses.acting import act
@@ -179,9 +179,10 @@ def _try(hand: Hand, pairs: Sequence[_Pair]) -> str | None:
         with hand.session.begin_nested():
             for heard, matched in pairs:
                 act(hand, matched, heard)
-    except OperationalError:
-        raise
-    except Exception as error:  # noqa: BLE001 - one poisoned event must not stop the others
+    except Exception as error:
+        if isinstance(error, DBAPIError) and is_away(error):
+            raise
+        # One poisoned event must not stop the others.
         hand.counts.clear()
         hand.counts.update(counted)
         return _told(error)
