@@ -5,7 +5,6 @@ is neither is owed, and at rest nothing is owed that has no reason.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -14,21 +13,17 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Row, func, select
 from sqlalchemy.orm import Session
 
+from tests.simulation.owed import nothing_passed_untruly, nothing_unplanned, nothing_waits
 from tests.simulation.provider import Taken
 from tests.simulation.town import Town
-from winback.clock import local_date
 from winback.database.tables import (
     Customer,
     Enrollment,
     Message,
     Move,
-    StepPassage,
     Suppression,
     Voucher,
 )
-from winback.delivery.planning import ON_ITS_WAY
-from winback.enrollment.pausing import standing_pauses
-from winback.enrollment.timeline import StepEnd
 from winback.providers.outgoing import Outgoing
 from winback.states import Arm, Channel, EnrollmentState, MessageState
 
@@ -230,6 +225,7 @@ class Promises:
         """P2 at the end: every doubt that a provider could settle is, and nothing is owed."""
         self.check()
         taken = {one.send_id for one in self._taken()}
+        got = {(self.calls[one].enrollment_id, self.calls[one].step) for one in taken}
         with Session(self.town.engine) as session:
             rows = session.execute(
                 select(Message.send_id, Message.accepted_at, Message.state).where(
@@ -243,63 +239,9 @@ class Promises:
                 select(func.count()).where(Message.state == MessageState.SENDING)
             )
             assert sending == 0
-            self._nothing_waits(session)
-            self._nothing_unplanned(session)
-            self._nothing_passed_untruly(session, taken)
-
-    def _nothing_waits(self, session: Session) -> None:
-        """P2: after a send nothing is queued and due but what stands still, and that says so.
-
-        Whatever may not leave now is due later, and told why.
-        """
-        pauses = standing_pauses(session)
-        rows = session.execute(
-            select(
-                Message.id,
-                Message.channel,
-                Message.queued_at,
-                Message.due_at,
-                Message.reason,
-                Enrollment.campaign,
-            )
-            .join(Enrollment, Enrollment.id == Message.enrollment_id)
-            .where(Message.state == MessageState.QUEUED)
-        ).all()
-        free = [row for row in rows if pauses.stops(row.campaign, row.channel) is None]
-        owed = [row for row in free if row.due_at <= self.town.now]
-        assert not owed, f"due, and never taken up: {owed[:3]}"
-        silent = [row for row in rows if row.due_at > row.queued_at and not row.reason]
-        assert not silent, f"postponed without a word: {silent[:3]}"
-
-    def _nothing_unplanned(self, session: Session) -> None:
-        """P2: after a send every step that is due is on its way."""
-        pauses = standing_pauses(session)
-        today = local_date(self.town.now, self.town.business.settings.business.zone)
-        on_its_way = select(Message.id).where(
-            Message.enrollment_id == Enrollment.id,
-            Message.step == Enrollment.next_step,
-            Message.state.in_(ON_ITS_WAY),
-        )
-        rows = session.execute(
-            select(Enrollment.id, Enrollment.campaign, Enrollment.next_step).where(
-                Enrollment.state == EnrollmentState.ACTIVE,
-                Enrollment.due_on <= today,
-                ~on_its_way.exists(),
-            )
-        ).all()
-        owed = [row for row in rows if pauses.stops_campaign(row.campaign) is None]
-        assert not owed, f"due, and never planned: {owed[:3]}"
-
-    def _nothing_passed_untruly(self, session: Session, taken: Collection[str]) -> None:
-        """P2: a step that was passed as accepted was accepted by a provider."""
-        passed = session.execute(
-            select(StepPassage.enrollment_id, StepPassage.step).where(
-                StepPassage.how == StepEnd.ACCEPTED
-            )
-        )
-        got = {(self.calls[one].enrollment_id, self.calls[one].step) for one in taken}
-        untrue = {(row.enrollment_id, row.step) for row in passed} - got
-        assert not untrue, f"passed as accepted, and no provider has it: {untrue}"
+            nothing_waits(session, self.town)
+            nothing_unplanned(session, self.town)
+            nothing_passed_untruly(session, got)
 
 
 _NOT_SENT = (
