@@ -1,20 +1,23 @@
 """The database: made by itself, upgraded, true to its mode; both servers agree with the tables."""
 
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, insert, select, text
+from sqlalchemy import Engine, delete, insert, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
 from winback.database import engine as engine_module
 from winback.database.engine import open_database, upgrade
-from winback.database.tables import Customer, Table
+from winback.database.tables import Customer, Installation, Table
 from winback.errors import ConfigError, SchemaError
 from winback.states import Mode
 
@@ -45,6 +48,37 @@ def test_a_database_belongs_to_its_mode(database_url: str, now: datetime) -> Non
     """A sandbox database refuses to go live."""
     with pytest.raises(SchemaError, match="made in mode sandbox and cannot be used in mode live"):
         open_database(database_url, Mode.LIVE, now)
+
+
+def test_a_start_waits_for_no_writer(tmp_path: Path, now: datetime) -> None:
+    """Where others write without a break, SQLite's lock may not come in half a minute."""
+    url = f"sqlite:///{tmp_path / 'winback.db'}"
+    open_database(url, Mode.SANDBOX, now).dispose()
+    with closing(sqlite3.connect(tmp_path / "winback.db", isolation_level=None)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+
+        open_database(url, Mode.SANDBOX, now).dispose()
+
+
+def test_two_first_starts_make_one_installation(engine: Engine, now: datetime) -> None:
+    """Whoever comes second belongs to what the first one made, or is told whose it is."""
+    with engine.begin() as connection:
+        connection.execute(delete(Installation))
+    both = Barrier(2)
+
+    def start(mode: Mode) -> str:
+        both.wait()
+        try:
+            open_database(engine.url.render_as_string(hide_password=False), mode, now).dispose()
+        except SchemaError as refused:
+            return str(refused)
+        return "made"
+
+    with ThreadPoolExecutor(2) as threads:
+        said = sorted(threads.map(start, [Mode.SANDBOX, Mode.LIVE]))
+
+    assert said[0] == "made"
+    assert "this database was made in mode" in said[1]
 
 
 def test_an_unknown_revision_is_refused(database_url: str, engine: Engine, now: datetime) -> None:

@@ -54,8 +54,9 @@ _BY_HAND: Final = (
 )
 """What a person types; the others happen by themselves."""
 
-_ELSEWHERE: Final = {"start.upgrade", "worker.beat", "send.close", "web.keep", *_BY_HAND}
-"""Passed before there is a schema, in long or bad runs only, by the receiver, or by hand."""
+_FIRST_START: Final = ("start.upgrade", "start.belong")
+_ELSEWHERE: Final = {*_FIRST_START, "worker.beat", "send.close", "web.keep", *_BY_HAND}
+"""Passed before there is anything, in long or bad runs only, by the receiver, or by hand."""
 
 _OF_THE_DAY: Final = tuple(name for name in COMMITS if name not in _ELSEWHERE)
 
@@ -237,14 +238,14 @@ def test_a_process_that_dies_between_commit_and_answer_is_as_safe(begin: Begin, 
 def test_a_first_start_that_dies_leaves_a_database_to_begin_with(
     server: str | None, tmp_path: Path
 ) -> None:
-    """Killed before and after the schema is committed, the next start has it whole."""
+    """Killed before and after the schema, or whose it is, is committed, the next has it whole."""
     make_home(tmp_path / "home")
     record = tmp_path / "record.db"
     with (
         fresh_database(tmp_path, server) as url,
         living(tmp_path / "home", url, record) as life,
     ):
-        for point in _points("start.upgrade"):
+        for point in _points(*_FIRST_START):
             assert run(life.place, [_day(BEFORE)], Fate(dies_at=point)) == EXIT_CODE
 
         assert run(life.place, [_day(BEFORE)]) == 0, life.place.told()

@@ -10,7 +10,6 @@ from functools import cache
 from typing import Any, Final
 
 from sqlalchemy import Connection, Insert, insert, text
-from sqlalchemy.orm import Session
 
 from winback.database.tables import Table, table_of
 
@@ -33,13 +32,9 @@ def on_conflict(statement: Insert, *keys: str, replaces: Sequence[str] = ()) -> 
     return chosen
 
 
-def insert_new(_session: Session, mapped: type[Table]) -> Insert:
-    """Give the statement that inserts rows which break no unique index, and skips the others."""
-    return _insert_new(mapped)
-
-
 @cache
-def _insert_new(mapped: type[Table]) -> Insert:
+def insert_new(mapped: type[Table]) -> Insert:
+    """Give the statement that inserts rows which break no unique index, and skips the others."""
     return on_conflict(insert(table_of(mapped)))
 
 

@@ -17,7 +17,6 @@ from sqlalchemy import (
     Engine,
     create_engine,
     event,
-    insert,
     inspect,
     make_url,
     select,
@@ -27,6 +26,7 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.orm import Session
 
+from winback.database.bulk import insert_new
 from winback.database.tables import Installation
 from winback.errors import ConfigError, SchemaError
 from winback.failpoints import committing
@@ -224,26 +224,33 @@ def _known_revisions() -> list[str]:
 
 
 def _revision(engine: Engine) -> str | None:
-    with engine.connect() as connection:
+    with engine.execution_options(winback_reads_only=True).connect() as connection:
         if not inspect(connection).has_table("alembic_version"):
             return None
         return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
 
 def _belong(engine: Engine, mode: Mode, now: datetime) -> None:
+    # Every start but the first only reads, and waits for nobody who writes.
+    belongs_to = _mode_of(engine) or _found(engine, mode, now)
+    if belongs_to != mode:
+        raise SchemaError(
+            f"this database was made in mode {belongs_to} and cannot be used in mode "
+            f"{mode}; give mode {mode} a database of its own in WINBACK_DATABASE_URL"
+        )
+
+
+def _mode_of(engine: Engine) -> Mode | None:
+    with Session(engine.execution_options(winback_reads_only=True)) as session:
+        return session.scalar(select(Installation.mode))
+
+
+def _found(engine: Engine, mode: Mode, now: datetime) -> Mode:
+    """Make the installation, and give its mode: the other's, where two start at once."""
     with Session(engine) as session, committing(session.begin(), "start.belong"):
-        installation = session.get(Installation, 1)
-        if installation is None:
-            session.execute(
-                insert(Installation).values(
-                    id=1, mode=mode, salt=secrets.token_hex(16), made_at=now
-                )
-            )
-        elif installation.mode != mode:
-            raise SchemaError(
-                f"this database was made in mode {installation.mode} and cannot be used in mode "
-                f"{mode}; give mode {mode} a database of its own in WINBACK_DATABASE_URL"
-            )
+        row = {"id": 1, "mode": mode, "salt": secrets.token_hex(16), "made_at": now}
+        session.connection().execute(insert_new(Installation), row)
+        return session.scalars(select(Installation.mode)).one()
 
 
 def salt_of(session: Session) -> str:

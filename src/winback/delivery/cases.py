@@ -116,4 +116,4 @@ def _insert_case(session: Session, run: Run, plan: Plan, text: str) -> None:
         "note": "",
         "opened_at": run.now,
     }
-    session.connection().execute(insert_new(session, Case), values)
+    session.connection().execute(insert_new(Case), values)

@@ -110,7 +110,7 @@ def _claimed_today(session: Session, run: Run) -> dict[Channel, int]:
     made = [
         day for channel in missing for day in _made(session, run, channel, known=channel in known)
     ]
-    session.connection().execute(insert_new(session, ChannelDay), made)
+    session.connection().execute(insert_new(ChannelDay), made)
     # Another worker may have been faster; its row stands, and this waits for its claim.
     return _today(session, run)
 

@@ -242,9 +242,7 @@ def queue_messages(session: Session, messages: Sequence[dict[str, Any]]) -> None
     """Insert rows of the outbox; one that is there already stays as it is (P1)."""
     if not messages:
         return
-    session.connection().execute(
-        insert_new(session, Message), [_DEFAULTS | message for message in messages]
-    )
+    session.connection().execute(insert_new(Message), [_DEFAULTS | message for message in messages])
 
 
 _DEFAULTS: Final[dict[str, Any]] = {"variant": "a", "reason": "", "cost": Decimal(0), "priority": 1}
