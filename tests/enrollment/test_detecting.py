@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Engine, func, select, update
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from tests.enrollment.shop import (
@@ -33,6 +34,7 @@ from winback.enrollment.machine import EnrollmentEvent
 from winback.enrollment.merging import merge_customers
 from winback.enrollment.moving import move
 from winback.enrollment.pausing import OPERATOR, PauseScope, pause, resume
+from winback.enrollment.turns import hold
 from winback.states import Arm, Channel, EnrollmentState, PurchaseKind, SuppressionReason
 
 LAPSED = date(2025, 9, 2)
@@ -289,6 +291,42 @@ def test_the_cooldown_is_of_the_person(engine: Engine, session: Session, now: da
 
     assert _detect(engine, now) == DetectCounts(enrolled=1, refused=1)
     assert _refusals(session) == {kept: ("cooldown", date(2026, 6, 10))}
+
+
+def test_who_becomes_another_meanwhile_keeps_their_turn(
+    engine: Engine, session: Session, now: datetime
+) -> None:
+    """Detect beside a pull that merges enrolls nobody who is gone (PostgreSQL; SQLite waits)."""
+    if engine.dialect.name == "sqlite":
+        # One writer at a time: either of the two is through before the other begins.
+        return
+    people = [add_customer(session, [LAPSED]) for _ in range(2)]
+    other = add_customer(session, [LAPSED - timedelta(days=1)])
+    session.commit()
+    kept = merge_customers(session, *people, now=now, zone=LONDON, currency="GBP")
+
+    assert _detect(engine, now).enrolled == 1
+    session.commit()
+    assert _detect(engine, now).enrolled == 1
+
+    assert set(session.scalars(select(Enrollment.customer_id))) == {other, kept}
+
+
+def test_two_become_one_after_who_enrolls_them(
+    engine: Engine, session: Session, now: datetime
+) -> None:
+    """A merge looks at enrollments when nobody writes one any more (P1)."""
+    if engine.dialect.name == "sqlite":
+        # One writer at a time.
+        return
+    people = [add_customer(session, [LAPSED]) for _ in range(2)]
+    session.commit()
+    hurried = engine.execution_options(winback_patience=0.1)
+
+    with Session(engine) as enrolling, Session(hurried) as merging:
+        assert hold(enrolling, people) == people
+        with pytest.raises(OperationalError, match="lock timeout"):
+            merge_customers(merging, *people, now=now, zone=LONDON, currency="GBP")
 
 
 def test_no_cooldown_is_allowed(engine: Engine, session: Session, now: datetime) -> None:

@@ -22,7 +22,7 @@ from winback.enrollment.eligibility import Judged, judge
 from winback.enrollment.entering import Candidate, enroll, one_at_a_time, room_today
 from winback.enrollment.finding import Look, read_mark, set_mark, to_judge
 from winback.enrollment.pausing import standing_pauses
-from winback.enrollment.turns import next_turns, settle
+from winback.enrollment.turns import hold, next_turns, settle
 from winback.enrollment.value import ranks_of, set_threshold, spends_of
 from winback.failpoints import committing
 from winback.settings import Settings
@@ -144,6 +144,8 @@ def _coming(session: Session, look: Look, room: int, *, mails: int | None) -> Se
 
 def _enroll_some(session: Session, look: Look, customer_ids: Sequence[int]) -> DetectCounts:
     """Judge those whose turn has come once more, and enroll who may still enter."""
+    # Before they are judged: else two customers could become one between that and the insert.
+    customer_ids = hold(session, customer_ids)
     judged = _judge(session, look, customer_ids)
     entering = {one.customer_id: one for one in judged if one.reason is None}
     ids = [id_ for id_ in customer_ids if id_ in entering]

@@ -71,6 +71,8 @@ def merge_customers(
     if one == other:
         return one
     here = _Here(now, zone, currency)
+    # First of all: whoever enrolls one of them this moment is through before we look.
+    session.execute(_BOTH, {"ids": (one, other)})
     kept, gone = _who_stays(session, one, other)
     ended = _end_younger(session, here, kept, gone)
     unite_customers(session, kept, gone, now=now, currency=currency)
@@ -243,6 +245,12 @@ _ENROLLMENTS: Final = select(
     Enrollment.sleeps,
 ).order_by(Enrollment.enrolled_at, Enrollment.id)
 _IDS: Final[BindParameter[Any]] = bindparam("ids", expanding=True)
+_BOTH: Final = (
+    select(Customer.id)
+    .where(Customer.id.in_(_IDS))
+    .order_by(Customer.id)
+    .with_for_update(key_share=True)
+)
 _MERGED: Final = select(Move.thing_id).where(
     Move.thing == "enrollment", Move.thing_id.in_(_IDS), Move.event == EnrollmentEvent.MERGED
 )

@@ -13,7 +13,7 @@ from sqlalchemy import BindParameter, Delete, bindparam, delete, insert, select
 from sqlalchemy.orm import Session
 
 from winback.database.bulk import on_conflict
-from winback.database.tables import Refusal, Waiting, table_of
+from winback.database.tables import Customer, Refusal, Waiting, table_of
 from winback.enrollment.eligibility import Judged, Refused
 from winback.enrollment.finding import Look
 from winback.enrollment.refusing import store_refusals
@@ -53,6 +53,15 @@ def next_turns(
     """
     following = _NEXT_NEWEST if newest_first else _NEXT
     return session.scalars(following, {"campaign": look.name, "count": count}).all()
+
+
+def hold(session: Session, customer_ids: Sequence[int]) -> list[int]:
+    """Give those of them whom nobody changes this very moment, and let nobody until the commit.
+
+    Who is just made one with another, or erased, keeps their turn: it is judged when that is done.
+    """
+    free = set(session.scalars(_FREE, {"ids": sorted(customer_ids)}))
+    return [id_ for id_ in customer_ids if id_ in free]
 
 
 def _let_wait(
@@ -107,6 +116,12 @@ _LET_WAIT: Final = on_conflict(
         "ranks_until",
         "customer_changed_at",
     ),
+)
+_FREE: Final = (
+    select(Customer.id)
+    .where(Customer.id.in_(_IDS))
+    .order_by(Customer.id)
+    .with_for_update(read=True, skip_locked=True)
 )
 _WHO_WAITS: Final = (
     select(Waiting.customer_id).where(Waiting.campaign == _CAMPAIGN).limit(bindparam("count"))
