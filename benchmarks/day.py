@@ -26,7 +26,7 @@ from random import Random
 from time import perf_counter, process_time
 from typing import Any
 
-from machine import KINDS, databases
+from machine import KINDS, databases, wait_for_the_disk
 from stored import NOW, Shares, fill
 
 from winback import failpoints
@@ -94,6 +94,7 @@ def environ(home: Path, url: str) -> dict[str, str]:
 
 def run_day(home: Path, url: str, hours: int) -> dict[str, Any]:
     """Run the stages of one day, and give what each took and counted."""
+    wait_for_the_disk()
     with open_business(writes=True, home=home, environ=environ(home, url)) as (business, _):
         return asyncio.run(_stages(business, hours))
 

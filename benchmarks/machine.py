@@ -9,9 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import psycopg
-from sqlalchemy import make_url
+from sqlalchemy import event, make_url
+from sqlalchemy.pool import Pool
 
 KINDS = ("sqlite", "postgresql")
 _NUMBERS = count(1)
@@ -58,6 +60,15 @@ def databases(folder: Path, wanted: list[str]) -> Iterator[Databases]:
         return
     with postgres() as server:
         yield Databases(folder, server)
+
+
+def wait_for_the_disk() -> None:
+    """Let SQLite commit in this process as in mode live: a sandbox does not wait for the disk."""
+
+    @event.listens_for(Pool, "checkout")
+    def _on_checkout(connection: Any, *_: Any) -> None:
+        if isinstance(connection, sqlite3.Connection):
+            connection.execute("PRAGMA synchronous=FULL")
 
 
 @contextmanager

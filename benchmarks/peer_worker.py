@@ -29,7 +29,7 @@ def database(url: str) -> dict[str, Any]:
     """Say in Django's words where the database is; SQLite keeps a log ahead, as winback's does."""
     parts = make_url(url)
     if parts.get_backend_name() == "sqlite":
-        ahead = "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL"
+        ahead = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL"
         options = {"init_command": ahead, "transaction_mode": "IMMEDIATE"}
         engine = "django.db.backends.sqlite3"
         return {"ENGINE": engine, "NAME": parts.database, "OPTIONS": options}

@@ -19,6 +19,7 @@ from time import perf_counter, process_time
 from typing import Any
 
 import orjson
+from machine import wait_for_the_disk
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 from stored import NOW
@@ -120,6 +121,7 @@ def _say(what: dict[str, Any]) -> None:
 
 async def _main() -> None:
     what, *words = sys.argv[1:]
+    wait_for_the_disk()
     async with open_day(NOW.isoformat()) as day:
         with Session(day.business.engine) as session:
             queued = session.scalar(

@@ -60,6 +60,23 @@ def test_a_start_waits_for_no_writer(tmp_path: Path, now: datetime) -> None:
         open_database(url, Mode.SANDBOX, now).dispose()
 
 
+@pytest.mark.parametrize(
+    ("mode", "synchronous"), [(Mode.SANDBOX, 1), (Mode.TEST, 2), (Mode.LIVE, 2)]
+)
+def test_no_loss_of_power_takes_a_commit_back(
+    tmp_path: Path, now: datetime, mode: Mode, synchronous: int
+) -> None:
+    """P1, FACTS.md SG-21: a claim is on the disk before the call, an event before the answer.
+
+    In WAL mode only ``synchronous=FULL``, which is 2, waits for it; a sandbox reaches nobody.
+    """
+    engine = open_database(f"sqlite:///{tmp_path / 'winback.db'}", mode, now)
+
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == synchronous
+    engine.dispose()
+
+
 def test_two_first_starts_make_one_installation(engine: Engine, now: datetime) -> None:
     """Whoever comes second belongs to what the first one made, or is told whose it is."""
     with engine.begin() as connection:
