@@ -328,3 +328,31 @@ def test_each_closing_of_a_busy_channel_is_twice_as_long_up_to_an_hour(
     """1, 2, 4, ... 60 minutes, and up to half as much by chance (SG-15)."""
     least = min(2 ** max(strikes - 1, 0), 60) * MINUTE
     assert least <= stays_busy(strikes, chance=chance) <= 1.5 * least
+
+
+@pytest.mark.parametrize("seconds", [1e12, 1e15, float("nan")], ids=str)
+def test_an_answer_that_makes_no_sense_loses_no_other_call(
+    shop: Shop, caplog: pytest.LogCaptureFixture, seconds: float
+) -> None:
+    """P2: whatever cannot be made of one answer, the run goes on with all others.
+
+    With one call at a time, the next one begins only when this one is known to have ended.
+    """
+    many(shop, 3)
+    shop.limit(in_flight=1)
+    met: list[str] = []
+
+    def answer(message: Outgoing) -> Result:
+        met.append(message.send_id)
+        return Busy(seconds, "429") if len(met) == 1 else Accepted(message.send_id)
+
+    def look(since: float) -> None:
+        assert since < 600, "it never ends"
+
+    shop.mail.answer = answer
+
+    counts = shop.send_in_time(look)
+
+    assert counts.accepted >= 2
+    assert [one.state for one in shop.messages()][1:] == [S.ACCEPTED] * 2
+    assert "@" not in caplog.text

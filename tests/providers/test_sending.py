@@ -130,11 +130,27 @@ async def test_a_mail_that_is_too_large_is_its_own_fault(
         pytest.param(
             {"X-RateLimit-Reset": str(int(CLOCK.instant.timestamp()) + 30)}, 30.0, id="reset"
         ),
-        pytest.param({"X-RateLimit-Reset": "1"}, 0.0, id="reset long past"),
+        pytest.param(
+            {"X-RateLimit-Reset": str(int(CLOCK.instant.timestamp()) - 5)}, 0.0, id="reset past"
+        ),
+        pytest.param({"X-RateLimit-Reset": "1"}, None, id="reset long past"),
+        pytest.param(
+            {"X-RateLimit-Reset": str(int(CLOCK.instant.timestamp()) * 1000 + 30_000)},
+            None,
+            id="reset in milliseconds",
+        ),
+        pytest.param({"X-RateLimit-Reset": "1e15"}, None, id="reset of no calendar"),
         pytest.param({"X-RateLimit-Reset": "soon"}, None, id="reset unreadable"),
+        pytest.param({"X-RateLimit-Reset": "1", "Retry-After": "7"}, 7.0, id="only one is right"),
         pytest.param({"Retry-After": "7"}, 7.0, id="seconds"),
         pytest.param({"Retry-After": "Mon, 02 Mar 2026 10:01:00 GMT"}, 60.0, id="date"),
+        pytest.param({"Retry-After": "86400"}, 86_400.0, id="a day"),
+        pytest.param({"Retry-After": "86401"}, None, id="longer than a day"),
+        pytest.param({"Retry-After": "1e12"}, None, id="no time that an instant can hold"),
+        pytest.param({"Retry-After": "-1"}, None, id="less than nothing"),
         pytest.param({"Retry-After": "nan"}, None, id="no number"),
+        pytest.param({"Retry-After": "Fri, 31 Dec 9999 23:59:59 -0100"}, None, id="no such date"),
+        pytest.param({"Retry-After": "Mon, 02 Mar 2027 10:00:00 GMT"}, None, id="date far off"),
         pytest.param({}, None, id="no header"),
     ],
 )
@@ -146,7 +162,7 @@ async def test_429_is_busy_for_as_long_as_it_says(
     headers: dict[str, str],
     wait: float | None,
 ) -> None:
-    """SG-15, TW-17: never processed, safe to try again; headers may be missing."""
+    """SG-15, TW-17: never processed, safe to try again; headers may be missing, or senseless."""
     for path in (SEND, CREATE):
         httpserver.expect_request(path).respond_with_data("", status=429, headers=headers)
 

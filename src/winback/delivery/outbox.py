@@ -27,6 +27,7 @@ from winback.delivery.leases import LeaseLost
 from winback.delivery.patience import AGAIN_AFTER, AT_THE_END, Patience
 from winback.delivery.recording import record_results
 from winback.delivery.results import Called, NotCalled
+from winback.errors import tell_discreetly
 from winback.failpoints import committing
 from winback.providers.outgoing import Busy, Unclear
 
@@ -281,7 +282,7 @@ class Outbox:
         # First of all: whatever happens next, what is known of a call is written down.
         self.ended.append(called)
         stream = self.due.streams[called.claimed.channel]
-        again_at = self.desk.watch(called, flying=stream.flying)
+        again_at = self._watch(called, flying=stream.flying)
         stream.flying -= 1
         if again_at is not None:
             self.ended[-1] = replace(called, again_at=again_at)
@@ -291,6 +292,15 @@ class Outbox:
             loop.call_at(self.record_at, self.desk.wake.set)
         if len(self.ended) >= _RECORD_AT or not self.calls or self._room(stream):
             self.desk.wake.set()
+
+    def _watch(self, called: Called, *, flying: int) -> datetime | None:
+        """Note what a result tells of its channel; what cannot be made of one loses no call."""
+        try:
+            return self.desk.watch(called, flying=flying)
+        except Exception as broken:  # noqa: BLE001 - the edge of the send loop
+            what = tell_discreetly(broken)
+            _log.error("message %d: its answer tells nothing: %s", called.claimed.message_id, what)
+            return None
 
     def _must_record(self) -> bool:
         if not self.calls or self.desk.channels.to_close or len(self.ended) >= _RECORD_AT:

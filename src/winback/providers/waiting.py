@@ -3,31 +3,50 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import Final
+
+LONGEST: Final = 24 * 60 * 60
+"""Seconds. A provider that asks for more has written something else, milliseconds for example."""
 
 
 def seconds_to_wait(headers: Mapping[str, str], *, now: datetime) -> float | None:
     """Read how long a 429 asks to wait; None where no header says so (FACTS.md SG-15).
 
-    ``X-RateLimit-Reset`` is in epoch seconds, ``Retry-After`` in seconds or an HTTP date. The
-    jitter is the caller's.
+    ``X-RateLimit-Reset`` is in epoch seconds, ``Retry-After`` in seconds or an HTTP date. What
+    makes no sense counts as if it were not there, so that nothing waits for it (FACTS.md SG-14).
+    The jitter is the caller's.
     """
-    if reset := headers.get("x-ratelimit-reset"):
-        return _seconds(reset, since=now.timestamp())
-    after = headers.get("retry-after")
-    if after is None:
-        return None
-    if (seconds := _seconds(after, since=0)) is not None:
-        return seconds
-    try:
-        return max(0.0, (parsedate_to_datetime(after).astimezone(UTC) - now).total_seconds())
-    except ValueError:
-        return None
+    until_reset = _until_reset(headers.get("x-ratelimit-reset", ""), now=now)
+    return _after(headers.get("retry-after", ""), now=now) if until_reset is None else until_reset
 
 
-def _seconds(written: str, *, since: float) -> float | None:
+def _until_reset(reset: str, *, now: datetime) -> float | None:
+    at = _number(reset)
+    return None if at is None else _until(at - now.timestamp())
+
+
+def _after(written: str, *, now: datetime) -> float | None:
+    seconds = _number(written)
+    if seconds is not None:
+        return seconds if 0 <= seconds <= LONGEST else None
     try:
-        seconds = float(written) - since
+        at = parsedate_to_datetime(written)
+    except (ValueError, OverflowError):
+        return None
+    # A date without an offset is in UTC.
+    return _until((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() - now.timestamp())
+
+
+def _until(seconds: float) -> float | None:
+    """Give the wait until an instant, none for one that is just over.
+
+    Of "nan" and "inf", which are floats but no time to wait, neither is within a day.
+    """
+    return max(0.0, seconds) if -LONGEST <= seconds <= LONGEST else None
+
+
+def _number(written: str) -> float | None:
+    try:
+        return float(written)
     except ValueError:
         return None
-    # "nan" and "inf" are floats, but no time to wait.
-    return max(0.0, seconds) if seconds < float("inf") else None
