@@ -308,7 +308,21 @@ def happen(shop: Shop, played: list[Moment]) -> None:
     run_virtually(loop, play(played, day_at))
 
 
-@pytest.mark.parametrize("name", CASES)
+def _on_databases() -> list[Any]:
+    """Give every case on each database; what is not on its turn there is left to the soak."""
+    return [
+        pytest.param(
+            database,
+            name,
+            marks=() if number % 2 == turn else pytest.mark.soak,
+            id=f"{database}-{name}",
+        )
+        for number, name in enumerate(CASES)
+        for turn, database in enumerate(("sqlite", "postgresql"))
+    ]
+
+
+@pytest.mark.parametrize(("database_url", "name"), _on_databases(), indirect=["database_url"])
 def test_what_is_rehearsed_happens(shop: Shop, name: str) -> None:
     """P9: rehearsed and real are the same set, exactly, and nothing was written."""
     case = CASES[name]
