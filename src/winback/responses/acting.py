@@ -127,7 +127,7 @@ def _clicked(hand: Hand, matched: Matched, event: Heard) -> None:
     hand.session.connection().execute(_CLICKED, clicked)
     speed_up_after_click(
         hand.session,
-        message.enrollment_id,
+        hand.going_on(message.enrollment_id).id,
         clicked_at=event.at,
         now=hand.now,
         zone=hand.business.zone,

@@ -113,13 +113,14 @@ def _move(
 ) -> str:
     if case.enrollment_id is None:
         return "the case is closed"
+    enrollment_id = hand.going_on(case.enrollment_id).id
     if event is EnrollmentEvent.RESUMED:
-        return _resume(hand, case, case.enrollment_id, step, why=follows.says)
-    if move(hand.session, case.enrollment_id, event, now=hand.now, why=follows.says):
+        return _resume(hand, case, enrollment_id, step, why=follows.says)
+    if move(hand.session, enrollment_id, event, now=hand.now, why=follows.says):
         if event is EnrollmentEvent.PURCHASED:
-            queue_answer(hand.session, case.enrollment_id, PURCHASE, now=hand.now)
-        return f"the enrollment is {hand.enrollment(case.enrollment_id).state}"
-    return f"the enrollment stays {hand.enrollment(case.enrollment_id).state}"
+            queue_answer(hand.session, enrollment_id, PURCHASE, now=hand.now)
+        return f"the enrollment is {hand.enrollment(enrollment_id).state}"
+    return f"the enrollment stays {hand.enrollment(enrollment_id).state}"
 
 
 def _resume(hand: Hand, case: Case, enrollment_id: int, step: str | None, *, why: str) -> str:

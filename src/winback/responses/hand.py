@@ -5,13 +5,14 @@ from dataclasses import asdict, dataclass, field, fields
 from datetime import date, datetime
 from typing import Final
 
-from sqlalchemy import bindparam, insert, select
+from sqlalchemy import bindparam, func, insert, select
 from sqlalchemy.orm import Session
 
 from winback.business import Business
 from winback.database.bulk import on_conflict
 from winback.database.history import record_decision
-from winback.database.tables import Enrollment, Response, table_of
+from winback.database.tables import Customer, Enrollment, Move, Response, table_of
+from winback.enrollment.machine import EnrollmentEvent
 from winback.states import OPEN_ENROLLMENTS, EnrollmentState, Reason
 
 
@@ -36,6 +37,24 @@ _BY_ID: Final = _ENROLLED.where(_ENROLLMENTS.c.id == bindparam("enrollment_id"))
 _OPEN: Final = _ENROLLED.where(
     _ENROLLMENTS.c.customer_id == bindparam("customer_id"),
     _ENROLLMENTS.c.state.in_(OPEN_ENROLLMENTS),
+)
+WRITTEN_TO: Final = (EnrollmentState.ACTIVE, EnrollmentState.HANDED_OVER)
+"""The open enrollments that a response moves: a holdout is left as it was assigned."""
+_ENDED: Final = _ENROLLMENTS.alias()
+_GOES_ON: Final = _ENROLLED.where(
+    _ENDED.c.id == bindparam("enrollment_id"),
+    Customer.id == _ENDED.c.customer_id,
+    _ENROLLMENTS.c.customer_id == func.coalesce(Customer.merged_into, Customer.id),
+    _ENROLLMENTS.c.state.in_(WRITTEN_TO),
+    # One that began later is another passage, of which nobody spoke.
+    _ENROLLMENTS.c.enrolled_at <= _ENDED.c.ended_at,
+    select(Move.id)
+    .where(
+        Move.thing == "enrollment",
+        Move.thing_id == _ENDED.c.id,
+        Move.event == EnrollmentEvent.MERGED,
+    )
+    .exists(),
 )
 
 
@@ -103,6 +122,19 @@ class Hand:
         """Read an enrollment as it is now."""
         connection = self.session.connection()
         return Enrolled(*connection.execute(_BY_ID, {"enrollment_id": enrollment_id}).one())
+
+    def going_on(self, enrollment_id: int) -> Enrolled:
+        """Read the enrollment to act on, where a response is about this one.
+
+        Where two customers became one and this one was canceled for it, it is the one that goes
+        on for the person; else this one, whatever became of it.
+        """
+        enrollment = self.enrollment(enrollment_id)
+        if enrollment.state is not EnrollmentState.CANCELED:
+            return enrollment
+        connection = self.session.connection()
+        row = connection.execute(_GOES_ON, {"enrollment_id": enrollment_id}).one_or_none()
+        return enrollment if row is None else Enrolled(*row)
 
     def open_enrollment(self, customer_id: int) -> Enrolled | None:
         """Read the enrollment that holds the person's one open slot."""

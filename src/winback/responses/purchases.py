@@ -23,7 +23,7 @@ from winback.database.tables import (
 from winback.delivery.answers import queue_answer
 from winback.enrollment.machine import EnrollmentEvent
 from winback.enrollment.moving import move_all
-from winback.responses.hand import Hand
+from winback.responses.hand import WRITTEN_TO, Hand
 from winback.states import OPEN_ENROLLMENTS, EnrollmentState, PurchaseKind
 from winback.vouchers.redeeming import redeem_from_purchases
 
@@ -98,7 +98,6 @@ _HAS_NEWS: Final = or_(
 Also those whose last purchase is dated lately: a sale that was in the data before its time came
 (``--as-of``) changes nobody on the day it comes.
 """
-_CONVERTIBLE: Final = (EnrollmentState.ACTIVE, EnrollmentState.HANDED_OVER)
 _UNLAPSED: Final = (
     select(Enrollment.id)
     .join(Customer, Customer.id == Enrollment.customer_id)
@@ -117,7 +116,8 @@ _REDEEMED_BY_HAND: Final = (
     .where(
         Voucher.redeemed_at >= bindparam("back"),
         Voucher.redeemed_at <= bindparam("now"),
-        Enrollment.state.in_(_CONVERTIBLE),
+        # Where two customers became one, another one may go on for a canceled one.
+        Enrollment.state.in_((*WRITTEN_TO, EnrollmentState.CANCELED)),
     )
 )
 _RETURNED: Final = (
@@ -131,7 +131,7 @@ _RETURNED: Final = (
     .join(Purchase, Purchase.customer_id == Customer.id)
     .where(
         _HAS_NEWS,
-        Enrollment.state.in_(_CONVERTIBLE),
+        Enrollment.state.in_(WRITTEN_TO),
         Purchase.purchased_at <= bindparam("now"),
         was_bought_after(),
     )
@@ -158,22 +158,23 @@ def _follow_redemptions(hand: Hand, new: Mapping[str, Any]) -> None:
         redemption(hand, one.voucher_id, one.enrollment_id)
     # Codes that were redeemed by hand, at the till, end the enrollment as well.
     for row in hand.session.connection().execute(_REDEEMED_BY_HAND, new).all():
-        redemption(hand, row.id, row.enrollment_id)
+        if hand.going_on(row.enrollment_id).state in WRITTEN_TO:
+            redemption(hand, row.id, row.enrollment_id)
 
 
 def redemption(hand: Hand, voucher_id: int, enrollment_id: int) -> None:
     """Convert for a redeemed voucher, and thank; a final state stays. Safe to repeat."""
-    enrollment = hand.enrollment(enrollment_id)
+    enrollment = hand.going_on(enrollment_id)
     is_new = hand.note(
         f"redemption:{voucher_id}",
         customer_id=enrollment.customer_id,
         kind="redemption",
         action="convert",
         at=hand.now,
-        enrollment_id=enrollment_id,
+        enrollment_id=enrollment.id,
     )
     if is_new:
-        came = Return(enrollment_id, enrollment.customer_id, enrollment.campaign, hand.now)
+        came = Return(enrollment.id, enrollment.customer_id, enrollment.campaign, hand.now)
         _welcome_back(hand, [came], EnrollmentEvent.REDEEMED, "used the voucher: welcome back")
 
 

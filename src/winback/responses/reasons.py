@@ -42,12 +42,13 @@ class _Given:
 def give_reason(hand: Hand, matched: Matched, event: Heard) -> None:
     """Act on a reason; the same one as last time is no news, a later different one acts again.
 
-    After a final state the state stays; what can still be answered or repaired, is.
+    After a final state the state stays; what can still be answered or repaired, is. Of who was
+    two customers the enrollment that goes on is meant, by the table of its campaign.
     """
     reason, message = Reason(event.extra["reason"]), matched.message
     if message is None or matched.customer_id is None:
         return
-    enrollment = hand.enrollment(message.enrollment_id)
+    enrollment = hand.going_on(message.enrollment_id)
     campaign = campaign_of_version(hand.session, enrollment.campaign_version_id)
     given = _Given(reason, row_of(reason, campaign), event, enrollment, matched.customer_id)
     action = _action_text(given.row, event)
