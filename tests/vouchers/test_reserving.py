@@ -160,6 +160,51 @@ def test_an_edited_offer_gets_codes_of_its_own(session: Session, now: datetime) 
     assert '"percent": "20"' in voucher.terms
 
 
+def test_codes_of_former_terms_are_made_for_who_still_gets_them(
+    session: Session, now: datetime
+) -> None:
+    """The stock is filled for the terms of today; the limit is over all of them (P5, P6)."""
+    former = a_campaign()
+    edited = filled(session, now, a_campaign(welcome=WELCOME | {"percent": 20}))
+    for one in enroll(session, edited, now, count=7):
+        reserved(session, edited, one, now)
+    pairs = [(one, "welcome") for one in enroll(session, former, now, count=5)]
+
+    answers = reserve_many(
+        session, pairs, campaign=former, now=now, must_be_exported=False, rng=seeded()
+    )
+    again = reserve_many(
+        session, pairs, campaign=former, now=now, must_be_exported=False, rng=seeded()
+    )
+
+    ids = [one for one in answers.values() if isinstance(one, int)]
+    assert again == answers
+    assert [*answers.values()][3:] == [RunOut("welcome")] * 2
+    assert {session.get_one(Voucher, id_).terms for id_ in ids} == {former.offers["welcome"].terms}
+    assert session.scalar(select(func.count()).where(Voucher.enrollment_id.is_not(None))) == 10
+
+
+def test_codes_of_former_terms_wait_for_the_till(session: Session, now: datetime) -> None:
+    """Outside the sandbox they are made once, up to the limit, and sent when exported (P6)."""
+    former = a_campaign()
+    filled(session, now, a_campaign(welcome=WELCOME | {"percent": 20}))
+    pairs = [(one, "welcome") for one in enroll(session, former, now, count=2)]
+    mine = Voucher.terms == former.offers["welcome"].terms
+
+    for _ in range(2):
+        before = reserve_many(
+            session, pairs, campaign=former, now=now, must_be_exported=True, rng=seeded()
+        )
+        assert session.scalar(select(func.count()).where(mine)) == 10
+    session.query(Voucher).update({Voucher.exported_at: now})
+    after = reserve_many(
+        session, pairs, campaign=former, now=now, must_be_exported=True, rng=seeded()
+    )
+
+    assert set(before.values()) == {NotExported("welcome")}
+    assert all(isinstance(answer, int) for answer in after.values())
+
+
 def test_an_offer_without_a_limit_never_runs_out(session: Session, now: datetime) -> None:
     """Codes without a limit are made as they are needed; outside the sandbox the step waits."""
     campaign = a_campaign(welcome={"gift": "honey", "cost": 3, "valid_for": "9 days"})

@@ -16,8 +16,9 @@ from winback.campaign.schema import Campaign
 from winback.database.tables import Voucher
 from winback.errors import FileMistakes
 from winback.vouchers.exporting import HEADER, export_codes, safe_cell
+from winback.vouchers.making import KEPT_WITHOUT_LIMIT
 from winback.vouchers.reserving import reserve_many
-from winback.vouchers.stock import KEPT_WITHOUT_LIMIT, StockLine, fill, read_pool, stock
+from winback.vouchers.stock import StockLine, fill, read_pool, stock
 
 POOL = {"amount": 5, "valid_for": "30 days", "codes_from": "config/pool.csv"}
 

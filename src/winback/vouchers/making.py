@@ -14,6 +14,9 @@ from winback.database.tables import Voucher, table_of
 from winback.states import VoucherState
 from winback.vouchers.codes import Rng, make_code, normalize_code
 
+KEPT_WITHOUT_LIMIT: Final = 500
+"""Free codes kept in stock for an offer without ``codes`` and without ``codes_from``."""
+
 _CHUNK: Final = 1_000
 _LOCKS: Final = 7_716_322
 """Our half of the name of an advisory lock; the other is the hash of the offer."""
@@ -26,6 +29,19 @@ def lock_stock(session: Session, campaign: str, offer: str) -> None:
     """
     if session.get_bind().dialect.name == "postgresql":
         session.execute(_LOCK, {"stock": f"{campaign}/{offer}"})
+
+
+def top_up(session: Session, campaign: Campaign, offer: str, *, now: datetime, rng: Rng) -> int:
+    """Make all codes of an offer's terms that may still be given; give how many are new.
+
+    The limit is over all terms that an offer had.
+    """
+    lock_stock(session, campaign.campaign, offer)
+    written = campaign.offers[offer]
+    asked = {"of": campaign.campaign, "name": offer, "terms_now": written.terms}
+    given, free = session.connection().execute(_GIVEN_AND_FREE, asked).one()
+    wanted = KEPT_WITHOUT_LIMIT if written.codes is None else written.codes - given
+    return len(make_codes(session, campaign, offer, count=wanted - free, now=now, rng=rng))
 
 
 def make_codes(
@@ -79,6 +95,13 @@ def _insert(session: Session, rows: Sequence[dict[str, Any]]) -> list[int]:
 _LOCK: Final = select(
     func.pg_advisory_xact_lock(_LOCKS, func.hashtext(bindparam("stock", type_=String)))
 )
+_VOUCHERS: Final = table_of(Voucher).c
+_GIVEN_AND_FREE: Final = select(
+    func.count().filter(_VOUCHERS.state != VoucherState.FREE),
+    func.count().filter(
+        _VOUCHERS.state == VoucherState.FREE, _VOUCHERS.terms == bindparam("terms_now")
+    ),
+).where(_VOUCHERS.campaign == bindparam("of"), _VOUCHERS.offer == bindparam("name"))
 _INSERT: Final = on_conflict(insert(table_of(Voucher)), "code_key").returning(
     table_of(Voucher).c.id
 )

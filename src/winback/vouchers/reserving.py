@@ -21,7 +21,7 @@ from winback.periods import Period
 from winback.states import OPEN_ENROLLMENTS, MessageState, VoucherState
 from winback.vouchers.codes import Rng
 from winback.vouchers.machine import VoucherEvent
-from winback.vouchers.making import lock_stock, make_codes
+from winback.vouchers.making import lock_stock, make_codes, top_up
 from winback.vouchers.moving import move_vouchers
 
 Pair = tuple[int, str]
@@ -74,8 +74,8 @@ def reserve(
 ) -> Answer:
     """Reserve the one voucher of an enrollment and an offer, or give the one it has.
 
-    ``must_be_exported`` is true in modes test and live. With an ``rng`` and where codes need no
-    export, codes of an offer without a limit are made on the spot.
+    ``must_be_exported`` is true in modes test and live. With an ``rng`` codes that lack are made on
+    the spot.
     """
     pair = (enrollment_id, offer)
     answers = reserve_many(
@@ -93,7 +93,11 @@ def reserve_many(
     must_be_exported: bool,
     rng: Rng | None = None,
 ) -> dict[Pair, Answer]:
-    """Reserve for many enrollments of one campaign (version) at once; safe to repeat."""
+    """Reserve for many enrollments of one campaign (version) at once; safe to repeat.
+
+    The stock is filled for the terms of today. Who entered before an edit is given a code of the
+    terms that they were promised: with an ``rng`` such codes are made here.
+    """
     session.flush()
     answers: dict[Pair, Answer] = {}
     wanted: defaultdict[str, list[int]] = defaultdict(list)
@@ -104,9 +108,14 @@ def reserve_many(
         answers |= _kept(session, offer, enrollment_ids, now)
         new = [one for one in enrollment_ids if (one, offer) not in answers]
         ids = _pick(session, campaign, offer, count=len(new), must_be_exported=must_be_exported)
-        if rng is not None and not must_be_exported and campaign.offers[offer].has_no_limit:
-            missing = len(new) - len(ids)
-            ids += make_codes(session, campaign, offer, count=missing, now=now, rng=rng)
+        missing = len(new) - len(ids)
+        if missing and rng is not None and campaign.offers[offer].codes_from is None:
+            if must_be_exported:
+                # Not usable yet; all that may be given, so that one export is enough.
+                top_up(session, campaign, offer, now=now, rng=rng)
+            else:
+                count = _within_limit(session, campaign, offer, missing, beside=len(ids))
+                ids += make_codes(session, campaign, offer, count=count, now=now, rng=rng)
         _bind(session, ids, new, now)
         answers |= {(one, offer): id_ for one, id_ in zip(new, ids, strict=False)}
         if len(ids) < len(new):
@@ -239,13 +248,21 @@ def _pick(
     session: Session, campaign: Campaign, name: str, *, count: int, must_be_exported: bool
 ) -> list[int]:
     """Choose free codes that fit the offer's terms, never beyond its limit."""
-    offer = campaign.offers[name]
-    if offer.codes is not None:
-        count = min(count, offer.codes - _given(session, campaign.campaign, name))
+    count = _within_limit(session, campaign, name, count)
     if count <= 0:
         return []
     free = _FREE_AND_KNOWN if must_be_exported else _FREE
     return list(session.connection().scalars(free, _free_of(campaign, name, count=count)))
+
+
+def _within_limit(
+    session: Session, campaign: Campaign, name: str, count: int, *, beside: int = 0
+) -> int:
+    """Give how many of ``count`` codes an offer's limit allows ``beside`` so many others."""
+    limit = campaign.offers[name].codes
+    if limit is None:
+        return count
+    return min(count, limit - _given(session, campaign.campaign, name) - beside)
 
 
 def _bind(session: Session, ids: list[int], enrollment_ids: list[int], now: datetime) -> None:

@@ -8,20 +8,18 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Select, bindparam, func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from winback.campaign.offers import Offer
 from winback.campaign.schema import Campaign
-from winback.database.tables import SourceWatermark, Voucher, table_of
+from winback.database.tables import SourceWatermark, Voucher
 from winback.errors import FileMistakes, Mistake
 from winback.states import VoucherState
 from winback.vouchers.codes import LONGEST, Rng, normalize_code
-from winback.vouchers.making import import_codes, lock_stock, make_codes
+from winback.vouchers.making import import_codes, top_up
 from winback.vouchers.reserving import is_known_to_shop
 
-KEPT_WITHOUT_LIMIT: Final = 500
-"""Free codes kept in stock for an offer without ``codes`` and without ``codes_from``."""
 LOW_SHARE: Final = 10
 """Low is less than one in so many of all codes free and usable ..."""
 LOW_DAYS: Final = 7
@@ -61,12 +59,8 @@ def fill(session: Session, campaign: Campaign, *, now: datetime, rng: Rng, home:
             made += _import_pool(
                 session, (campaign.campaign, name), home, offer.codes_from, now=now
             )
-            continue
-        lock_stock(session, campaign.campaign, name)
-        asked = {"of": campaign.campaign, "name": name, "terms_now": offer.terms}
-        given, free = session.connection().execute(_GIVEN_AND_FREE, asked).one()
-        wanted = KEPT_WITHOUT_LIMIT if offer.codes is None else offer.codes - given
-        made += len(make_codes(session, campaign, name, count=wanted - free, now=now, rng=rng))
+        else:
+            made += top_up(session, campaign, name, now=now, rng=rng)
     return made
 
 
@@ -209,12 +203,3 @@ def _counts(now: datetime, *, must_be_exported: bool) -> Select[Any]:
         .filter(Voucher.reserved_at > now - timedelta(days=LOW_DAYS))
         .label("given_lately"),
     ).group_by(Voucher.campaign, Voucher.offer)
-
-
-_VOUCHERS: Final = table_of(Voucher).c
-_GIVEN_AND_FREE: Final = select(
-    func.count().filter(_VOUCHERS.state != VoucherState.FREE),
-    func.count().filter(
-        _VOUCHERS.state == VoucherState.FREE, _VOUCHERS.terms == bindparam("terms_now")
-    ),
-).where(_VOUCHERS.campaign == bindparam("of"), _VOUCHERS.offer == bindparam("name"))
