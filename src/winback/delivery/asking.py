@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from winback.campaign.schema import PURCHASE, Answer, Campaign, Step
 from winback.database.tables import ChannelPause, Voucher
 from winback.delivery.daily import WRITTEN
-from winback.delivery.gate import Allow, GateInput, Hold, Verdict, decide
+from winback.delivery.gate import Allow, GateInput, Hold, Verdict, decide, out_of_turn
 from winback.delivery.limits import cap_opens_at
 from winback.delivery.looking import Point, Sight, look, look_at_traffic
 from winback.delivery.opening import keeps_hours, opening_for
@@ -45,6 +45,8 @@ class Queued(NamedTuple):
     enrollment_state: EnrollmentState
     value: str | None
     enrollment_reason: str | None
+    next_step: str | None
+    is_asleep: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +167,10 @@ def _input(
     point = sight.point(row.customer_id, channel)
     known = channel_input(run, row, channel, drop_at=row.drop_at, sight=sight)
     known.is_answer = row.is_answer
+    if not row.is_answer and row.enrollment_state is EnrollmentState.ACTIVE:
+        known.out_of_turn = out_of_turn(
+            row.step, row.next_step, state=row.enrollment_state, is_asleep=row.is_asleep
+        )
     if row.is_answer and row.step == PURCHASE:
         # The purchase that an answer thanks for does not refuse it.
         known.has_purchased_since = False

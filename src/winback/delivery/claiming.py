@@ -170,6 +170,8 @@ _QUEUED: Final = (
         Enrollment.state.label("enrollment_state"),
         Enrollment.value,
         Enrollment.reason.label("enrollment_reason"),
+        Enrollment.next_step,
+        Enrollment.is_asleep,
     )
     .join(Enrollment, Enrollment.id == Message.enrollment_id)
     .where(

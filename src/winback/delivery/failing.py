@@ -68,6 +68,8 @@ def _suppress(session: Session, run: Run, claimed: Claimed) -> None:
 
 
 def _fallen(claimed: Claimed, refused: Refused, row: Found) -> Fallen:
+    waits = bool(row.out_of_turn)
+    stands = waits and row.next_step == row.step
     return Fallen(
         message_id=claimed.message_id,
         enrollment_id=claimed.enrollment_id,
@@ -78,7 +80,8 @@ def _fallen(claimed: Claimed, refused: Refused, row: Found) -> Fallen:
         channel=claimed.channel,
         voucher_id=claimed.voucher_id,
         drop_at=row.drop_at,
-        may_use_other=refused.scope != "recipient_opted_out",
+        may_use_other=refused.scope != "recipient_opted_out" and (stands or not waits),
         how=StepEnd.FAILED,
         why=f"{refused.code} {refused.reason}",
+        stands=stands,
     )

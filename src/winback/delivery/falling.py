@@ -45,32 +45,35 @@ class Fallen:
     may_use_other: bool
     how: StepEnd
     why: str
+    stands: bool = False
+    """Its enrollment stands at its step, and waits: no other channel is written to meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Overtaken:
+    """One queued message whose step is not the one that its enrollment goes on with now."""
+
+    message_id: int
+    enrollment_id: int
+    step: str
+    why: str
+    stands: bool
+    """The enrollment stands at the step, and waits: it is owed when that goes on."""
 
 
 def skip_messages(session: Session, run: Run, never: Sequence[tuple[Queued, Never]]) -> None:
     """Skip queued messages for good, with their reasons, and do what follows."""
-    if not never:
-        return
-    to_state = move(MessageState.QUEUED, MessageEvent.SKIP)
-    session.connection().execute(
-        _SKIP,
-        [{"b_id": row.id, "reason": verdict.why, "settled_at": run.now} for row, verdict in never],
-    )
-    record_moves(
+    cancel_overtaken(
         session,
+        run,
         [
-            {
-                "thing": "message",
-                "thing_id": row.id,
-                "from_state": MessageState.QUEUED,
-                "to_state": to_state,
-                "event": MessageEvent.SKIP,
-                "why": verdict.why,
-                "at": run.now,
-            }
+            Overtaken(row.id, row.enrollment_id, row.step, verdict.why, row.next_step == row.step)
             for row, verdict in never
+            if verdict.is_out_of_turn
         ],
     )
+    never = [(row, verdict) for row, verdict in never if not verdict.is_out_of_turn]
+    _end(session, run, MessageEvent.SKIP, [(row.id, verdict.why) for row, verdict in never])
     # Where the enrollment is in other hands, its step stands for whoever resumes it.
     goes_on = [
         (row, verdict)
@@ -80,15 +83,55 @@ def skip_messages(session: Session, run: Run, never: Sequence[tuple[Queued, Neve
     fall(session, run, [_fallen(run, row, verdict) for row, verdict in goes_on])
 
 
+def cancel_overtaken(session: Session, run: Run, overtaken: Sequence[Overtaken]) -> None:
+    """Cancel queued steps whose turn it is not; what stands for later is not passed by that."""
+    _end(session, run, MessageEvent.CANCEL, [(one.message_id, one.why) for one in overtaken])
+    pass_steps(
+        session,
+        run,
+        [
+            # A no-op where it was passed already: so is nearly all that is overtaken.
+            Done(one.enrollment_id, one.step, StepEnd.SKIPPED, one.why)
+            for one in overtaken
+            if not one.stands
+        ],
+    )
+
+
+def _end(session: Session, run: Run, event: MessageEvent, ended: Sequence[tuple[int, str]]) -> None:
+    """End queued messages, each with its reason."""
+    if not ended:
+        return
+    to_state = move(MessageState.QUEUED, event)
+    session.connection().execute(
+        _END,
+        [
+            {"b_id": id_, "state": to_state, "reason": why, "settled_at": run.now}
+            for id_, why in ended
+        ],
+    )
+    record_moves(
+        session,
+        [
+            {
+                "thing": "message",
+                "thing_id": id_,
+                "from_state": MessageState.QUEUED,
+                "to_state": to_state,
+                "event": event,
+                "why": why,
+                "at": run.now,
+            }
+            for id_, why in ended
+        ],
+    )
+
+
 _MESSAGES: Final = table_of(Message)
-_SKIP: Final = (
+_END: Final = (
     update(_MESSAGES)
     .where(_MESSAGES.c.id == bindparam("b_id"), _MESSAGES.c.state == MessageState.QUEUED)
-    .values(
-        state=move(MessageState.QUEUED, MessageEvent.SKIP),
-        reason=bindparam("reason"),
-        settled_at=bindparam("settled_at"),
-    )
+    .values(**{name: bindparam(name) for name in ("state", "reason", "settled_at")})
 )
 
 
@@ -114,6 +157,8 @@ def fall(session: Session, run: Run, fallen: Sequence[Fallen]) -> None:
     if not fallen:
         return
     others = _other_channels(session, run, [one for one in fallen if one.may_use_other])
+    waiting = {one.message_id for one in fallen if one.stands and one.message_id in others}
+    fallen = [one for one in fallen if one.message_id not in waiting]
     campaigns = campaigns_of(session, run, (one.campaign_version_id for one in fallen))
     queue_messages(
         session,

@@ -40,6 +40,8 @@ class GateInput:
     drop_at: datetime
     enrollment_state: EnrollmentState
     is_answer: bool = False
+    out_of_turn: str = ""
+    """Why its step is not the one that the enrollment stands at (``out_of_turn``)."""
     is_suppressed: bool = False
     """The person, or any address of theirs, on all channels."""
     is_channel_suppressed: bool = False
@@ -86,6 +88,8 @@ class Never:
 
     why: str
     is_of_channel: bool = False
+    is_out_of_turn: bool = False
+    """It is canceled, not skipped: the step was passed otherwise, or stands for later."""
 
 
 Verdict = Allow | Postpone | Never
@@ -106,7 +110,24 @@ def decide(asked: GateInput) -> Verdict:
     return Postpone(min(longest.until, asked.drop_at), longest.why)
 
 
+def out_of_turn(
+    step: str, next_step: str | None, *, state: EnrollmentState, is_asleep: bool
+) -> str:
+    """Say why a step may not leave now, or no more; empty while the enrollment stands at it.
+
+    The cursor stays at a step until its message was accepted, or will not go: what is queued for
+    another one was overtaken by a wish, a merge, or whoever looked a moment before.
+    """
+    if state is not EnrollmentState.ACTIVE:
+        return f"the enrollment is {state.value.replace('_', ' ')}"
+    if next_step != step:
+        return f"the timeline went on to {next_step or 'its end'}"
+    return "the enrollment is asleep" if is_asleep else ""
+
+
 def _never(asked: GateInput) -> Never | None:
+    if asked.out_of_turn:
+        return Never(asked.out_of_turn, is_out_of_turn=True)
     why = next(_against_person(asked), None)
     if why is not None:
         return Never(why)

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from winback.clock import local_date
 from winback.delivery.breaker import PAUSE, back_off
 from winback.delivery.closing import channels_to_try, close_channel, close_country
+from winback.delivery.falling import Overtaken, cancel_overtaken
 from winback.delivery.machine import MessageEvent
 from winback.delivery.results import Ended, NotCalled, change_rows
 from winback.delivery.run import Run
@@ -55,6 +56,17 @@ def put_back(session: Session, run: Run, ended: Sequence[Ended]) -> list[tuple[C
     for one, _ in open_ones:
         if one.claimed.voucher_id is not None:
             return_unsent(session, one.claimed.voucher_id, one.claimed.message_id, run.now)
+    # Somebody stopped it, or let it be jumped over, while it was called: it does not wait to be
+    # told so at the next last look.
+    cancel_overtaken(
+        session,
+        run,
+        [
+            Overtaken(row.id, row.enrollment_id, row.step, why, row.next_step == row.step)
+            for _, row in open_ones
+            if (why := row.out_of_turn)
+        ],
+    )
     return [
         (one.claimed.channel, local_date(row.claimed_at, run.zone), one.claimed.segments)
         for one, row in open_ones

@@ -63,6 +63,8 @@ def _rows(session: Session, ids: Sequence[int]) -> dict[int, Found]:
 _CALLED: Final = (
     select(
         Message.id,
+        Message.enrollment_id,
+        Message.customer_id,
         Message.state,
         Message.send_id,
         Message.reason,
@@ -71,7 +73,12 @@ _CALLED: Final = (
         Message.settled_at,
         Message.drop_at,
         Message.contact_point_id,
+        Message.step,
+        Message.is_answer,
         Enrollment.campaign_version_id,
+        Enrollment.state.label("enrollment_state"),
+        Enrollment.next_step,
+        Enrollment.is_asleep,
         # Seen once for all rows; nearly always none is.
         exists(select(ChannelPause.channel)).label("is_any_closed"),
     )

@@ -12,10 +12,11 @@ from winback.database.history import record_moves
 from winback.database.many import update_rows
 from winback.database.tables import Message, table_of
 from winback.delivery.composing import Claimed
+from winback.delivery.gate import out_of_turn
 from winback.delivery.machine import SETTLED, MessageEvent, move
 from winback.delivery.run import Run
 from winback.providers.outgoing import Result
-from winback.states import MessageState
+from winback.states import EnrollmentState, MessageState
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,8 @@ class Found(NamedTuple):
     """The row of a message that was called, as it stands; locked until its result is written."""
 
     id: int
+    enrollment_id: int
+    customer_id: int
     state: MessageState
     send_id: str
     reason: str
@@ -51,9 +54,23 @@ class Found(NamedTuple):
     settled_at: datetime | None
     drop_at: datetime
     contact_point_id: int | None
+    step: str
+    is_answer: bool
     campaign_version_id: int
+    enrollment_state: EnrollmentState
+    next_step: str | None
+    is_asleep: bool
     is_any_closed: bool
     """Whether any channel is closed."""
+
+    @property
+    def out_of_turn(self) -> str:
+        """Why its step would not leave if it went back; empty while it would, and for answers."""
+        if self.is_answer:
+            return ""
+        return out_of_turn(
+            self.step, self.next_step, state=self.enrollment_state, is_asleep=self.is_asleep
+        )
 
 
 Ended = tuple[Called, Found]
