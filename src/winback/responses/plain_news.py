@@ -50,10 +50,14 @@ BY_ADDRESS: Final = (EventKind.BOUNCED, EventKind.DROPPED)
 
 
 def apply_plain_news(hand: Hand, pairs: Sequence[tuple[Heard, Matched]]) -> set[int]:
-    """Apply what is plain; gives the ids of the events that are thereby done."""
+    """Apply what is plain; gives the ids of the events that are thereby done.
+
+    A delivery of what another applier has changed since it was matched is left to ``acting``,
+    which looks at the message as it is now (FACTS.md SG-23).
+    """
     done: set[int] = set()
     opened: dict[int, Heard] = {}
-    delivered: dict[int, Heard] = {}
+    delivered: dict[int, list[Heard]] = {}
     for event, matched in pairs:
         message = matched.message
         if event.suppression is not None:
@@ -63,10 +67,10 @@ def apply_plain_news(hand: Hand, pairs: Sequence[tuple[Heard, Matched]]) -> set[
             if event.kind is EventKind.OPENED and message and not event.is_machine:
                 opened.setdefault(message.id, event)
         elif event.kind is EventKind.DELIVERED and message and _was_accepted(message):
-            done.add(event.event_id)
-            delivered.setdefault(message.id, event)
+            delivered.setdefault(message.id, []).append(event)
     _open(hand, opened)
-    _deliver(hand, delivered)
+    for message_id in _deliver(hand, {id_: events[0] for id_, events in delivered.items()}):
+        done.update(event.event_id for event in delivered[message_id])
     return done
 
 
@@ -101,14 +105,15 @@ def _open(hand: Hand, opened: dict[int, Heard]) -> None:
         )
 
 
-def _deliver(hand: Hand, delivered: dict[int, Heard]) -> None:
+def _deliver(hand: Hand, delivered: dict[int, Heard]) -> Sequence[int]:
+    """Deliver what is accepted still; gives the ids of these messages."""
     if not delivered:
-        return
+        return ()
     connection = hand.session.connection()
     # Locked first, so that the history names only what truly moved.
     ids = connection.scalars(_STILL_ACCEPTED, {"ids": list(delivered)}).all()
     if not ids:
-        return
+        return ()
     connection.execute(
         _DELIVER,
         [
@@ -135,3 +140,4 @@ def _deliver(hand: Hand, delivered: dict[int, Heard]) -> None:
             for id_ in ids
         ],
     )
+    return ids
