@@ -2,6 +2,7 @@
 
 from datetime import date
 
+import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -82,6 +83,32 @@ def test_an_answer_is_given_once_to_who_was_two_customers(shop: Shop) -> None:
     assert not answer(shop, younger, "hours")
     assert answer(shop, older, "another")
     assert not answer(shop, younger, "another")
+
+
+@pytest.mark.parametrize("is_sent_first", [True, False])
+@pytest.mark.parametrize("event", [None, EnrollmentEvent.PURCHASED])
+def test_a_queued_answer_is_given_once_to_who_was_two_customers(
+    shop: Shop, event: EnrollmentEvent | None, *, is_sent_first: bool
+) -> None:
+    """P1: both asked before anybody knew that they are one person, open or through with it."""
+    name = "hours" if event is None else "purchase"
+    older = shop.enroll(due_on=shop.now.date() + 90 * DAY)
+    shop.now += DAY
+    younger = shop.enroll(due_on=shop.now.date() + 90 * DAY)
+    assert answer(shop, younger, name, event)
+    if is_sent_first:
+        shop.send()
+    assert answer(shop, older, name, event)
+    ids = [shop.enrollment(id_).customer_id for id_ in (older, younger)]
+    with Session(shop.engine) as session, session.begin():
+        merge_customers(session, *ids, now=shop.now, zone=shop.business.zone, currency="GBP")
+
+    for _ in range(8):
+        shop.now += DAY
+        shop.send()
+
+    given = [one for one in shop.messages() if one.accepted_at is not None]
+    assert [one.step for one in given] == [name]
 
 
 def test_the_suppressed_get_no_answer(shop: Shop) -> None:

@@ -36,6 +36,8 @@ def test_nothing_against_it_lets_it_go() -> None:
         pytest.param({"is_suppressed": True}, False, id="suppressed"),
         pytest.param({"has_purchased_since": True}, False, id="purchased"),
         pytest.param({"enrollment_state": EnrollmentState.HANDED_OVER}, False, id="handed over"),
+        pytest.param({"is_given": True}, False, id="given"),
+        pytest.param({"out_of_turn": "it went on"}, False, id="out of turn"),
         pytest.param({"drop_at": NOW}, False, id="stale"),
         pytest.param({"has_lost_voucher": True}, False, id="voucher"),
         pytest.param({"is_channel_suppressed": True}, True, id="channel suppressed"),

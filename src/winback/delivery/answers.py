@@ -3,16 +3,19 @@
 Somebody who was two customers may have two enrollments of one lapse (promise P1).
 
 The row is of the same kind as a step's and takes the same road: the gate is asked at the claim,
-where an offer's code is reserved too.
+where an offer's code is reserved too. Whether it was given is asked there once more: the two may
+have become one since.
 """
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import bindparam, exists, func, or_, select
+from sqlalchemy import and_, bindparam, exists, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from winback.campaign.versions import campaign_of_version
+from winback.database.among import among
 from winback.database.history import record_decision
 from winback.database.tables import Customer, Enrollment, Message
 from winback.delivery.queueing import queue_messages
@@ -63,7 +66,35 @@ def queue_answer(session: Session, enrollment_id: int, answer_name: str, *, now:
     return True
 
 
+def given_otherwise(session: Session, message_ids: Collection[int]) -> set[int]:
+    """Give which queued answers the person has by another enrollment of the same lapse.
+
+    Or will have: of two that are queued it is the older enrollment's, whose the address is, too.
+    """
+    return set(session.connection().scalars(_GIVEN, {"ids": message_ids}))
+
+
 _OTHER: Final = aliased(Enrollment)
+_TWIN: Final = aliased(Message)
+_GIVEN: Final = (
+    select(Message.id)
+    .join(Enrollment, Enrollment.id == Message.enrollment_id)
+    .where(
+        among(Message.id, "ids"),
+        exists().where(
+            _TWIN.customer_id == Message.customer_id,
+            _TWIN.step == Message.step,
+            _TWIN.is_answer,
+            _TWIN.enrollment_id != Message.enrollment_id,
+            _TWIN.accepted_at.is_not(None)
+            | _TWIN.state.in_((MessageState.SENDING, MessageState.UNCONFIRMED))
+            | and_(_TWIN.state == MessageState.QUEUED, _TWIN.enrollment_id < Message.enrollment_id),
+            _OTHER.id == _TWIN.enrollment_id,
+            _OTHER.campaign == Enrollment.campaign,
+            _OTHER.lapsed_on == Enrollment.lapsed_on,
+        ),
+    )
+)
 _ANSWERED: Final = (
     select(
         Enrollment.customer_id,

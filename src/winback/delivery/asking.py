@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from winback.campaign.schema import PURCHASE, Answer, Campaign, Step
 from winback.database.tables import ChannelPause, Voucher
+from winback.delivery.answers import given_otherwise
 from winback.delivery.daily import WRITTEN
 from winback.delivery.gate import Allow, GateInput, Hold, Verdict, decide, out_of_turn
 from winback.delivery.limits import cap_opens_at
@@ -90,6 +91,8 @@ def ask_all(
     campaigns = campaigns_of(session, run, (row.campaign_version_id for row in rows))
     lost = _lost_vouchers(session, run, rows)
     holds = conditions_of(session, run, rows)
+    answers = [row.id for row in rows if row.is_answer]
+    given = given_otherwise(session, answers) if answers else set()
     asked: list[Asked] = []
     for row in rows:
         campaign = campaigns[row.campaign_version_id]
@@ -106,6 +109,7 @@ def ask_all(
             has_lost_voucher=needs_voucher and not waits and row.voucher_id in lost,
             has_lost_condition=_has_lost_condition(row, message, holds),
         )
+        known.is_given = row.id in given
         one = Asked(
             row=row,
             campaign=campaign,

@@ -40,6 +40,8 @@ class GateInput:
     drop_at: datetime
     enrollment_state: EnrollmentState
     is_answer: bool = False
+    is_given: bool = False
+    """The person has this answer already, through another enrollment."""
     out_of_turn: str = ""
     """Why its step is not the one that the enrollment stands at (``out_of_turn``)."""
     is_suppressed: bool = False
@@ -142,6 +144,8 @@ def _against_person(asked: GateInput) -> Iterator[str]:
         yield "the customer said no"
     if not asked.is_answer and state is not EnrollmentState.ACTIVE:
         yield f"the enrollment is {state.value.replace('_', ' ')}"
+    if asked.is_given:
+        yield "the customer has this answer already"
     if asked.has_purchased_since:
         yield "the customer has purchased since"
     if asked.now >= asked.drop_at:
