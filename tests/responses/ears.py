@@ -82,8 +82,15 @@ class Ears(Shop):
         """Press the button of the unsubscribe page."""
         return self._page(message, EventKind.UNSUBSCRIBED, {"choice": choice})
 
-    def _page(self, message: Message, kind: EventKind, said: dict[str, Any]) -> RespondCounts:
-        stored = StoredPage(f"page:{next(self._count)}", kind, message.id, said)
+    def follow(self, message: Message, url: str = "https://shop.example.com/") -> RespondCounts:
+        """Follow a short link of ours."""
+        said = {"url": url, "user_agent": HUMAN}
+        return self._page(message, EventKind.CLICKED, said, origin="click")
+
+    def _page(
+        self, message: Message, kind: EventKind, said: dict[str, Any], origin: str = "page"
+    ) -> RespondCounts:
+        stored = StoredPage(f"{origin}:{next(self._count)}", kind, message.id, said, origin)
         with Session(self.engine) as session, session.begin():
             store_page(session, stored, self.now)
         return self.respond()

@@ -11,10 +11,11 @@ from sqlalchemy.orm import Session
 
 from tests.delivery.test_evidence import FakeLookup, found, in_doubt
 from tests.responses.ears import Ears
-from winback.database.tables import ContactPoint, Message
+from winback.database.tables import ContactPoint, Message, Voucher
 from winback.delivery.evidence import resolve_doubts
+from winback.delivery.settling import Verdict, settle_by_hand
 from winback.providers.incoming import RawEvent, split_sendgrid_events, split_twilio_status
-from winback.states import Channel, EventKind, MessageState
+from winback.states import Channel, EventKind, MessageState, VoucherState
 
 X_MESSAGE_ID = "14c5d75ce93.dfd"
 """As SendGrid's header gives it; it may hold dots itself (FACTS.md SG-11)."""
@@ -128,3 +129,31 @@ def test_what_a_look_up_finds_takes_the_webhooks_road(shop: Ears) -> None:
         }
     assert (first.events, again.events) == (1, 0)
     assert [event.message_id for event in shop.events()] == [message.id]
+
+
+@pytest.mark.parametrize("by", ["a click at the provider", "a reason", "our link", "the way out"])
+def test_whatever_a_person_does_with_it_repairs_what_was_called_not_sent(
+    shop: Ears, by: str
+) -> None:
+    """DS-7, P6: our own pages know no id of the provider, and prove as much as its webhook does."""
+    one = in_doubt(shop, next_step="voucher")
+    (message,) = shop.messages(one)
+    with Session(shop.engine) as session, session.begin():
+        settle_by_hand(session, shop.business, message.id, Verdict.NOT_SENT, now=shop.now)
+    shop.now += timedelta(hours=3)
+
+    match by:
+        case "a reason":
+            shop.tap(message, "forgot")
+        case "our link":
+            shop.follow(message)
+        case "the way out":
+            shop.stop(message)
+        case _:
+            shop.hear(shop.report(message, "click", url="https://shop.example.com/"))
+
+    (message,) = shop.messages(one)
+    assert (message.state, message.accepted_at) == (MessageState.ACCEPTED, shop.now)
+    with Session(shop.engine) as session:
+        voucher = session.get_one(Voucher, message.voucher_id)
+        assert (voucher.state, voucher.issued_by) == (VoucherState.ISSUED, message.id)

@@ -78,13 +78,16 @@ def says_nothing(event: Heard, matched: Matched) -> bool:
     """Say whether an event is no news about a message: states only rise, so it stays none.
 
     Whatever a person does with a message proves that it left; a text that came from a number
-    proves nothing about one that was sent there.
+    proves nothing about one that was sent there. What failed and never left as far as we know may
+    have been called not sent by an operator: any proof is news of it (FACTS.md DS-7).
     """
     message = matched.message
     if message is None or event.kind not in NEWS_STATE:
         return True
     if not matched.is_proof and event.kind not in BY_ADDRESS:
         return True
+    if message.state is MessageState.FAILED and message.accepted_at is None:
+        return False
     is_known = message.provider_message_id is not None or event.provider_message_id is None
     return is_known and after_news(message.state, event.kind) is message.state
 
