@@ -59,13 +59,21 @@ def answers(api_url: str) -> bool:
 
 
 def server_environment(home: Path, api_url: str) -> dict[str, str]:
-    """Give the settings a server of ours and its clients run with: nothing leaves this machine."""
+    """Give the settings a server of ours and its clients run with: nothing leaves this machine.
+
+    A server counts in its database how many runs of a deployment there are, but by itself it keeps
+    in its memory alone who they are: after a loss of power their places would be taken for ever.
+    In files, under ``PREFECT_HOME``, they outlive it, and end five minutes after their runs.
+    """
     return {
         "PREFECT_HOME": str(home),
         "PREFECT_API_URL": api_url,
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
         "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": (
+            "prefect.server.concurrency.lease_storage.filesystem"
+        ),
         "PREFECT_LOGGING_SERVER_LEVEL": "WARNING",
         "DO_NOT_TRACK": "1",
     }

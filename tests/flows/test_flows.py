@@ -96,6 +96,20 @@ def test_every_deployment_runs_one_at_a_time(deployed: Dashboard) -> None:
             assert schedule["schedule"]["timezone"]
 
 
+def test_what_a_run_holds_outlives_the_server(prefect_server: Dashboard) -> None:
+    """P10: a place that a run took is freed after a loss of power, too: it is written to a file.
+
+    In the server's memory alone it would be forgotten, and its deployment canceled for ever. The
+    folder is the server's own, that of no other home and no other user.
+    """
+    ask(prefect_server, "/v2/concurrency_limits/", {"name": "held", "limit": 1})
+    held = {"names": ["held"], "slots": 1, "mode": "concurrency", "lease_duration": 60}
+
+    lease = ask(prefect_server, "/v2/concurrency_limits/increment-with-lease", held)["lease_id"]
+
+    assert (prefect_server.home / "concurrency_leases" / f"{lease}.json").exists()
+
+
 def test_a_worker_runs_a_deployment_from_a_folder_of_its_own(
     deployed: Dashboard, shop: Path, tmp_path: Path
 ) -> None:
