@@ -283,6 +283,15 @@ def test_a_failed_text_says_why(
     assert (event.suppression, event.alarm) == (suppression, alarm)
 
 
+def test_a_blocked_text_may_be_a_no() -> None:
+    """TW-17, 30004: no more than perhaps, so it suppresses nobody by itself and asks a person."""
+    blocked = status(MessageStatus="undelivered", ErrorCode="30004")
+
+    assert (blocked.may_be_a_no, blocked.suppression) == (True, None)
+    assert not status(MessageStatus="undelivered", ErrorCode="30007").may_be_a_no
+    assert not status(MessageStatus="sent", ErrorCode="30004").may_be_a_no
+
+
 def test_a_status_is_kept_once_per_sid_and_status() -> None:
     """TW-31: the same status again is the same record; another status is another."""
     keys = [

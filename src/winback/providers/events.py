@@ -31,7 +31,8 @@ class ProviderEvent:
     """One fact that a provider or a person reported.
 
     ``suppression`` is set where the fact itself says that the address must not be written to
-    again; ``alarm`` where an operator should look, in fixed words that name nobody;
+    again; ``may_be_a_no`` where it may say so, and a person must judge; ``alarm`` where an
+    operator should look, in fixed words that name nobody;
     ``stops_country`` where no text will reach anybody in the country of that address. ``code`` is
     the provider's own word. ``occurred_at`` is None where the provider gives no time: take the
     time of receipt.
@@ -50,6 +51,7 @@ class ProviderEvent:
     url: str | None = None
     text: str | None = None
     suppression: SuppressionReason | None = None
+    may_be_a_no: bool = False
     alarm: str = ""
     stops_country: bool = False
     extra: Mapping[str, Any] = field(default_factory=dict)

@@ -17,13 +17,15 @@ class TwilioCode:
 
     ``scope`` says whose fault a refusal at the call is; None means that it passes by itself: try
     again, after ``wait_seconds`` where known. ``suppression`` is what a later status with this
-    code says about the number. ``alerts`` asks for the owner's attention.
+    code says about the number; ``may_be_a_no`` that it says so perhaps only, and a person must
+    look. ``alerts`` asks for the owner's attention.
     """
 
     meaning: str
     scope: Scope | None = "message"
     wait_seconds: float | None = None
     suppression: SuppressionReason | None = None
+    may_be_a_no: bool = False
     alerts: bool = False
 
 
@@ -62,7 +64,7 @@ CODES: Final[Mapping[int, TwilioCode]] = {
     30002: TwilioCode("account suspended", "channel", alerts=True),
     # P1 binds: after an acceptance nothing is tried again, so these only end the message.
     30003: TwilioCode("handset unreachable"),
-    30004: TwilioCode("blocked, perhaps an opt-out", alerts=True),
+    30004: TwilioCode("blocked, perhaps an opt-out", may_be_a_no=True, alerts=True),
     30005: TwilioCode("unknown handset", "address_invalid", suppression=_INVALID),
     30006: TwilioCode("landline or unreachable carrier"),
     30007: TwilioCode("filtered by the carrier", alerts=True),

@@ -71,6 +71,7 @@ def read_status(body: Mapping[str, Any]) -> ProviderEvent:
         code=code or status,
         reason=row.meaning if code else "",
         suppression=row.suppression if has_failed else None,
+        may_be_a_no=has_failed and row.may_be_a_no,
         alarm=_alarm(code, row) if has_failed else "",
         stops_country=has_failed and row.scope in {"country", "sender_in_country"},
         extra=_extra(body),

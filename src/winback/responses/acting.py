@@ -11,6 +11,7 @@ from winback.delivery.news import apply_news
 from winback.delivery.repairing import repair
 from winback.enrollment.progress import speed_up_after_click
 from winback.responses.addresses import lose_address
+from winback.responses.blocks import ask_whether_no
 from winback.responses.clicks import is_our_page, why_no_human_click
 from winback.responses.hand import Hand
 from winback.responses.hearing import Heard
@@ -65,6 +66,8 @@ def act(hand: Hand, matched: Matched, event: Heard) -> None:
         say_no(hand, matched, event, event.suppression, channel=_narrowed(event))
     elif event.suppression is not None:
         lose_address(hand, matched, event, event.suppression)
+    if event.may_be_a_no:
+        ask_whether_no(hand, matched, event)
     match event.kind:
         case EventKind.OPENED:
             _opened(hand, matched, event)

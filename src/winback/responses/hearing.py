@@ -36,6 +36,8 @@ class Heard:
     text: str | None = None
     suppression: SuppressionReason | None = None
     """What the fact itself says about writing to that address again."""
+    may_be_a_no: bool = False
+    """Whether the fact may be a no, which a person must judge."""
     stops_country: bool = False
     """Whether no text will reach anybody in the country of that address."""
     extra: dict[str, Any] = field(default_factory=dict)
@@ -82,6 +84,7 @@ def hear(row: Row[Any]) -> Heard:
         url=event.url,
         text=event.text,
         suppression=event.suppression,
+        may_be_a_no=event.may_be_a_no,
         stops_country=event.stops_country,
         extra=dict(event.extra),
     )
