@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
-from tests.delivery.shop import DAY, Shop
+from tests.delivery.shop import DAY, SECRET, Shop
+from winback.customers.privacy import erase_customer
 from winback.database.tables import Event, Message, table_of
 from winback.delivery.brake_rules import DayOfMail, judge
 from winback.delivery.brakes import apply_brakes
@@ -41,11 +42,13 @@ _MESSAGES: Final = table_of(Message)
         (0, 0, {"a.example": (10, 1), "b.example": (10, 1)}, None),
         (0, 0, {"a.example": (10, 2), "b.example": (10, 1)}, True),
         (0, 0, {"a.example": (0, 3)}, None),
+        (0, 0, {None: (997, 1), "a.example": (1, 1), "b.example": (2, 1)}, True),
+        (0, 0, {None: (3, 3), "a.example": (9000, 0)}, None),
         (0, 10, {}, None),
     ],
 )
 def test_the_thresholds(
-    accepted: int, bounced: int, by_domain: dict[str, tuple[int, int]], *, stops: bool | None
+    accepted: int, bounced: int, by_domain: dict[str | None, tuple[int, int]], *, stops: bool | None
 ) -> None:
     """Over 2 % bounces, from 0.3 % complaints, over all or at one domain; warn from 0.1 %.
 
@@ -56,7 +59,7 @@ def test_the_thresholds(
     assert (None if verdict is None else verdict.stops) is stops
 
 
-_DOMAINS: Final = st.sampled_from(("a.example", "b.example", "c.example"))
+_DOMAINS: Final = st.sampled_from(("a.example", "b.example", "c.example", None))
 _FIGURES: Final = st.integers(0, 5000).flatmap(
     lambda good: st.tuples(st.just(good), st.integers(0, good))
 )
@@ -72,7 +75,7 @@ _MAIL: Final = st.builds(
 def test_a_verdict_needs_numbers_and_a_share(mail: DayOfMail) -> None:
     """No small day stops anything, and whatever reaches a threshold is told (LAW-18, LAW-21)."""
     good, bad = (sum(one[of] for one in mail.by_domain.values()) for of in (0, 1))
-    figures = [(good, bad), *mail.by_domain.values()]
+    figures = [(good, bad), *(of for domain, of in mail.by_domain.items() if domain)]
     highest = max((part / whole for whole, part in figures if part >= 3), default=0.0)
     bounces = mail.bounced / mail.accepted if mail.bounced >= 10 and mail.accepted else 0.0
 
@@ -247,6 +250,20 @@ def test_a_long_send_stops_in_the_middle(shop: Shop, nth: int, *, stops: bool) -
     assert (counts.accepted < 45) is stops, "half a minute, and a few that were claimed"
     assert counts.accepted + counts.postponed == 60
     assert ("six-month" in _pauses(shop)) is stops
+
+
+def test_erasing_somebody_hides_no_complaint(shop: Shop) -> None:
+    """LAW-18, LAW-39: the address goes, and with it its domain; that it was called spam stays."""
+    messages = _mailed(shop, 12)
+    _deliver(shop, messages)
+    _mailed_more(shop, messages[0], 988)
+    with Session(shop.engine) as session, session.begin():
+        _complain(session, shop, messages[:3])
+        customer_id = session.get_one(Message, messages[0]).customer_id
+        erase_customer(session, customer_id, now=shop.now, secret=SECRET)
+
+    assert _brake(shop) == {"six-month": True}
+    assert "3 of 1,000 mails of 2026-03-02 delivered were called" in _pauses(shop)["six-month"]
 
 
 def test_one_angry_person_is_no_trend(shop: Shop) -> None:

@@ -7,7 +7,9 @@ import pytest
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
+from tests.delivery.shop import SECRET
 from tests.responses.ears import Ears
+from winback.customers.privacy import erase_customer
 from winback.database.tables import Alert, Message
 from winback.providers.incoming import RawEvent
 from winback.states import MessageState
@@ -52,6 +54,23 @@ def test_what_is_wrong_with_the_account_is_told_with_its_count(shop: Ears) -> No
     shop.now += 25 * HOUR
     assert look(shop) == []
     assert standing(shop.engine) == []
+
+
+@pytest.mark.parametrize("when", ["before it is told", "before it is reported"])
+def test_erasing_somebody_hides_no_fault_of_the_account(shop: Ears, when: str) -> None:
+    """LAW-39 empties what was reported of one person; the others' reports say the same."""
+    (_, first), (enrollment_id, last) = shop.written(), shop.written()
+    customer_id = shop.enrollment(enrollment_id).customer_id
+    if when == "before it is told":
+        shop.hear(shop.report(first, "dropped", **QUOTA), shop.report(last, "dropped", **QUOTA))
+    with Session(shop.engine) as session, session.begin():
+        erase_customer(session, customer_id, now=shop.now, secret=SECRET)
+    if when == "before it is reported":
+        shop.hear(shop.report(first, "dropped", **QUOTA), shop.report(last, "dropped", **QUOTA))
+
+    [told] = look(shop)
+
+    assert told.startswith("sendgrid says 'dropped: package quota': ")
 
 
 def test_what_goes_on_is_told_once_a_day(shop: Ears) -> None:

@@ -25,13 +25,14 @@ class DayOfMail:
     """What became of one campaign's mails of a day, whenever it was told.
 
     All figures are of the mails that left on that day. ``by_domain`` is domain to figures, which
-    are (delivered, complaints).
+    are (delivered, complaints). Under None stand those whose address was erased, and with it the
+    domain: they count in the whole.
     """
 
     day: date
     accepted: int
     bounced: int
-    by_domain: Mapping[str, tuple[int, int]]
+    by_domain: Mapping[str | None, tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,8 @@ def judge(mail: DayOfMail) -> Verdict | None:
         )
     delivered = sum(good for good, _ in mail.by_domain.values())
     complaints = sum(bad for _, bad in mail.by_domain.values())
-    figures = [("", (delivered, complaints)), *sorted(mail.by_domain.items())]
+    known = sorted((domain, of) for domain, of in mail.by_domain.items() if domain is not None)
+    figures = [("", (delivered, complaints)), *known]
     for share, said, stops in ((COMPLAINTS_STOP, "0.3 %", True), (COMPLAINTS_WARN, "0.1 %", False)):
         for domain, (good, bad) in figures:
             if _reaches(bad, good, share):

@@ -124,11 +124,11 @@ def _mail_of(session: Session, part: _Part) -> DayOfMail:
     return DayOfMail(part.day, accepted, bounced or 0, by_domain)
 
 
-def _by_domain(session: Session, asked: Mapping[str, object]) -> dict[str, tuple[int, int]]:
+def _by_domain(session: Session, asked: Mapping[str, object]) -> dict[str | None, tuple[int, int]]:
     """Give how many mails were delivered at each domain, and how many of them called spam."""
-    found: defaultdict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
+    found: defaultdict[str | None, tuple[int, int]] = defaultdict(lambda: (0, 0))
     for address, is_spam in session.execute(_DELIVERED_TO, asked):
-        domain = address.rpartition("@")[2].lower()
+        domain = None if address is None else address.rpartition("@")[2].lower()
         good, bad = found[domain]
         found[domain] = good + 1, bad + is_spam
     return found
@@ -183,10 +183,12 @@ _MAILED: Final = (
     .join(Enrollment, Enrollment.id == Message.enrollment_id)
     .where(*_OF_PART)
 )
-# Whoever calls a mail spam has got it, whether or not that was told before.
+# Whoever calls a mail spam has got it, whether or not that was told before; and it was one, even
+# where the address was erased since (LAW-39).
 _DELIVERED_TO: Final = (
     select(ContactPoint.address, _IS_SPAM.label("is_spam"))
-    .join(Message, Message.contact_point_id == ContactPoint.id)
+    .select_from(Message)
     .join(Enrollment, Enrollment.id == Message.enrollment_id)
+    .outerjoin(ContactPoint, ContactPoint.id == Message.contact_point_id)
     .where(*_OF_PART, or_(Message.state == MessageState.DELIVERED, _IS_SPAM))
 )

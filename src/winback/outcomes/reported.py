@@ -1,7 +1,8 @@
 """What providers report that a person must look at: a quota, a filter, a reputation (SG-19, TW-17).
 
 The table of events knows which those are (``ProviderEvent.alarm``). Here they are counted over the
-last day, by one event of each kind: what was reported with the same words means the same.
+last day, by one event of each kind: what was reported with the same words means the same. One of
+somebody who was erased counts, and says nothing any more: another one of its kind is read.
 """
 
 from collections import defaultdict
@@ -10,7 +11,7 @@ from datetime import date, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import Text, bindparam, case, cast, func, select
 from sqlalchemy.orm import Session
 
 from winback.clock import local_date
@@ -66,10 +67,11 @@ def find_reported(session: Session, *, now: datetime, zone: ZoneInfo) -> tuple[R
     return tuple(sorted(found, key=lambda one: (-one.messages, one.key)))
 
 
+_SAYS_SOMETHING: Final = cast(Event.body, Text) != "{}"
 _KINDS: Final = (
     select(
         func.count(Message.id.distinct()).label("messages"),
-        func.max(Event.id).label("newest_id"),
+        func.max(case((_SAYS_SOMETHING, Event.id))).label("newest_id"),
     )
     .join(Event, Event.message_id == Message.id)
     .where(
