@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 from winback.campaign.loading import Facts
 from winback.campaign.schema import Campaign
 from winback.environment import Environment
+from winback.errors import Mistake
 from winback.messages.shelf import Shelf
 from winback.settings import Settings
 
@@ -25,6 +26,8 @@ class Business:
     campaigns: tuple[Campaign, ...]
     facts: Facts
     shelf: Shelf
+    mistakes: tuple[Mistake, ...] = ()
+    """Of campaign files and facts that could not be taken; none where all were needed."""
 
     @property
     def zone(self) -> ZoneInfo:

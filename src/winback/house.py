@@ -1,7 +1,8 @@
 """The one place that builds what a running winback is made of.
 
 ``open_business`` gives settings, database and campaigns; ``open_day`` adds the providers, and in
-mode sandbox the stand-ins and a receiver, for as long as the block lasts. What listens is in
+mode sandbox the stand-ins and a receiver, for as long as the block lasts. ``open_switch`` gives
+the database alone, for a pause or a no that waits for no file. What listens is in
 ``listening.py``.
 """
 
@@ -17,7 +18,9 @@ from sqlalchemy import Engine, or_, select, update
 from sqlalchemy.orm import Session
 
 from winback.business import Business
-from winback.campaign.loading import load_campaigns, load_facts
+from winback.campaign.facts import Facts
+from winback.campaign.loading import load_facts, read_campaigns
+from winback.campaign.schema import Campaign
 from winback.clock import (
     Clock,
     ForwardClock,
@@ -32,7 +35,7 @@ from winback.database.engine import open_database
 from winback.database.tables import Installation
 from winback.day import Day
 from winback.environment import Environment, read_environment
-from winback.errors import ConfigError
+from winback.errors import ConfigError, FileMistakes, Mistake
 from winback.failpoints import committing
 from winback.messages.clean import CleanList
 from winback.messages.shelf import load_shelf
@@ -54,27 +57,56 @@ def open_business(
     writes: bool,
     home: Path | None = None,
     environ: Mapping[str, str] | None = None,
+    needs_files: bool = True,
 ) -> Iterator[tuple[Business, datetime]]:
     """Open the business of a home folder, and give it with the instant to stand at.
 
     ``environ`` stands for the process's environment unless given. ``as_of`` is read by the rule
-    of DESIGN.md, section 6. Raises ConfigError or FileMistakes for what people wrote, SchemaError
-    for a database that does not fit.
+    of DESIGN.md, section 6. Without ``needs_files``, campaigns and facts are taken as far as
+    their files can be: what a person does by hand does not wait until a mistake is put right.
+    Raises ConfigError or FileMistakes for what people wrote, SchemaError for a database that does
+    not fit.
     """
     environment = read_environment(os.environ if environ is None else environ, home)
     settings = load_settings(environment.home)
     now = _instant(as_of, settings, environment, writes=writes)
-    campaigns = load_campaigns(environment.home)
-    facts = load_facts(environment.home)
+    campaigns, facts, mistakes = _edited(environment.home)
+    if needs_files and mistakes:
+        raise FileMistakes(mistakes)
     clean = CleanList(environment.var / "clean-templates")
     shelf = load_shelf(environment.home, campaigns, facts, clean=clean)
-    engine = open_database(environment.database_url, settings.mode, SystemClock().now())
+    sets_time = as_of is not None and writes
+    with _database(environment, settings.mode, now, sets_time=sets_time) as engine:
+        business = Business(
+            settings, environment, engine, campaigns, facts, shelf, mistakes=tuple(mistakes)
+        )
+        yield business, now
+
+
+@contextmanager
+def open_switch(
+    as_of: str | None = None,
+    *,
+    home: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Iterator[tuple[Engine, datetime]]:
+    """Open the database alone, to pause or to take a no, and give it with the instant.
+
+    No mistake in a file stops this, in the settings neither: the database is then taken as it is,
+    in the present. Raises ConfigError where there are no settings at all, for that is no home
+    folder, and FileMistakes only where ``as_of`` has to be read by them.
+    """
+    environment = read_environment(os.environ if environ is None else environ, home)
+    mode: Mode | None = None
+    now = SystemClock().now()
     try:
-        if as_of is not None and writes:
-            _never_backwards(engine, now)
-        yield Business(settings, environment, engine, campaigns, facts, shelf), now
-    finally:
-        engine.dispose()
+        settings = load_settings(environment.home)
+        now, mode = _instant(as_of, settings, environment, writes=True), settings.mode
+    except FileMistakes:
+        if as_of is not None:
+            raise
+    with _database(environment, mode, now, sets_time=as_of is not None) as engine:
+        yield engine, now
 
 
 @asynccontextmanager
@@ -156,6 +188,28 @@ async def prefect_answers() -> bool:
     """Say whether ``PREFECT_API_URL`` is set and a server answers there."""
     url = read_environment().prefect_api_url
     return url is not None and await asyncio.to_thread(answers, url)
+
+
+@contextmanager
+def _database(
+    environment: Environment, mode: Mode | None, now: datetime, *, sets_time: bool
+) -> Iterator[Engine]:
+    engine = open_database(environment.database_url, mode, SystemClock().now())
+    try:
+        if sets_time:
+            _never_backwards(engine, now)
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def _edited(home: Path) -> tuple[tuple[Campaign, ...], Facts, list[Mistake]]:
+    """Read campaigns and facts as far as their files can be taken, with all mistakes of both."""
+    campaigns, mistakes = read_campaigns(home)
+    try:
+        return campaigns, load_facts(home), mistakes
+    except FileMistakes as found:
+        return campaigns, Facts(), mistakes + found.mistakes
 
 
 def _instant(

@@ -49,7 +49,10 @@ def show(case: CaseId, as_json: AsJson = False, as_of: AsOf = None) -> None:
     from winback.errors import ConfigError
     from winback.responses.waiting import waiting_cases
 
-    with opened(as_of, writes=False) as (business, now), Session(business.engine) as session:
+    with (
+        opened(as_of, writes=False, needs_files=False) as (business, now),
+        Session(business.engine) as session,
+    ):
         found = waiting_cases(session, business, now=now, case_id=case)
     if not found:
         raise ConfigError(f"there is no case {case}; winback desk lists those that wait")
@@ -87,7 +90,7 @@ def take(
     from winback.responses.desk import take as take_case
 
     with (
-        opened(writes=True) as (business, now),
+        opened(writes=True, needs_files=False) as (business, now),
         Session(business.engine) as session,
         committing(session.begin(), "desk.case"),
     ):
@@ -108,7 +111,7 @@ def note(case: CaseId, text: Annotated[str, typer.Argument(help="What to remembe
     from winback.responses.desk import note as note_case
 
     with (
-        opened(writes=True) as (business, now),
+        opened(writes=True, needs_files=False) as (business, now),
         Session(business.engine) as session,
         committing(session.begin(), "desk.case"),
     ):
@@ -167,7 +170,7 @@ def _close(case: int, result: str, *, text: str, step: str | None, as_of: str | 
     from winback.responses.desk import note as note_case
     from winback.responses.results import Result
 
-    with opened(as_of, writes=True) as (business, now):
+    with opened(as_of, writes=True, needs_files=False) as (business, now):
 
         def note_and_close(session: Session) -> str:
             if text:
@@ -183,7 +186,10 @@ def _list(as_json: bool, as_of: str | None) -> None:
 
     from winback.responses.waiting import waiting_cases
 
-    with opened(as_of, writes=False) as (business, now), Session(business.engine) as session:
+    with (
+        opened(as_of, writes=False, needs_files=False) as (business, now),
+        Session(business.engine) as session,
+    ):
         views = waiting_cases(session, business, now=now)
     if as_json:
         print_json({"as_of": now, "count": len(views), "cases": [asdict(view) for view in views]})

@@ -25,16 +25,20 @@ AsOf = Annotated[
 
 
 @contextmanager
-def opened(as_of: str | None = None, *, writes: bool) -> "Iterator[tuple[Business, datetime]]":
+def opened(
+    as_of: str | None = None, *, writes: bool, needs_files: bool = True
+) -> "Iterator[tuple[Business, datetime]]":
     """Open the business of this folder, and give it with the instant the command stands at.
 
     A bare date in ``as_of`` means the end of that day to a command that only reads, and 10:00 to
     one that writes; one that writes takes ``as_of`` only where no real person can be reached, and
-    never an earlier instant than the last one used. Raises ConfigError, FileMistakes, SchemaError.
+    never an earlier instant than the last one used. One that does without campaigns, facts and
+    templates says so in ``needs_files``, and no mistake in these stops it. Raises ConfigError,
+    FileMistakes, SchemaError.
     """
     from winback.house import open_business
 
-    with open_business(as_of, writes=writes) as (business, now):
+    with open_business(as_of, writes=writes, needs_files=needs_files) as (business, now):
         yield business, now
 
 

@@ -11,7 +11,8 @@ from winback.cli.output import AsJson, AsOf, opened, print_json, say
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from winback.business import Business
+    from sqlalchemy import Engine
+
     from winback.enrollment.pausing import PauseScope
 
 OneCampaign = Annotated[str | None, typer.Option("--campaign", help="Only this campaign.")]
@@ -45,11 +46,12 @@ def register(app: typer.Typer) -> None:
         from winback.enrollment.pausing import OPERATOR
         from winback.enrollment.pausing import pause as stand_still
         from winback.failpoints import committing
+        from winback.house import open_switch
 
-        with opened(as_of, writes=True) as (business, now):
-            scope, name = _named(business, campaign, channel, country)
+        with open_switch(as_of) as (engine, now):
+            scope, name = _named(engine, campaign, channel, country)
             said = why or f"paused by {getpass.getuser()}"
-            with Session(business.engine) as session, committing(session.begin(), "pause.by_hand"):
+            with Session(engine) as session, committing(session.begin(), "pause.by_hand"):
                 is_new = stand_still(session, scope, name, by=OPERATOR, why=said, now=now)
         if as_json:
             print_json({"scope": scope, "name": name, "paused": True, "was_paused": not is_new})
@@ -80,8 +82,8 @@ def register(app: typer.Typer) -> None:
         from winback.enrollment.pausing import resume as go_on
         from winback.outcomes.needs import find_pauses
 
-        with opened(as_of, writes=True) as (business, now):
-            scope, name = _named(business, campaign, channel, country)
+        with opened(as_of, writes=True, needs_files=False) as (business, now):
+            scope, name = _named(business.engine, campaign, channel, country)
             zone = business.settings.business.zone
             was_paused = transacted(
                 business.engine,
@@ -110,26 +112,18 @@ def _tell(what: str, still: "Sequence[str]", *, was_paused: bool) -> None:
 
 
 def _named(
-    business: "Business", campaign: str | None, channel: str | None, country: str | None
+    engine: "Engine", campaign: str | None, channel: str | None, country: str | None
 ) -> "tuple[PauseScope, str]":
     """Give what the options name; raises ConfigError for what there is not, or both at once."""
-    from sqlalchemy.orm import Session
-
-    from winback.enrollment.pausing import PauseScope, campaigns_to_pause
+    from winback.enrollment.pausing import PauseScope
     from winback.errors import ConfigError
-    from winback.yaml_files import nearest
 
     if sum(one is not None for one in (campaign, channel, country)) > 1:
         raise ConfigError(
             "--campaign, --channel and --country: name one of them, or none for everything"
         )
     if campaign is not None:
-        with Session(business.engine) as session:
-            known = {one.campaign for one in business.campaigns} | campaigns_to_pause(session)
-        if campaign not in known:
-            raise ConfigError(
-                f"there is no campaign {campaign!r}: {nearest(campaign, sorted(known))}"
-            )
+        _must_be_known(engine, campaign)
         return PauseScope.CAMPAIGN, campaign
     if channel is not None:
         if channel not in ("email", "sms"):
@@ -140,3 +134,24 @@ def _named(
             raise ConfigError(f"{country!r} is no country code: write two capitals, as GB or US")
         return PauseScope.COUNTRY, country
     return PauseScope.ALL, ""
+
+
+def _must_be_known(engine: "Engine", campaign: str) -> None:
+    """Refuse a campaign that nobody is in and no file names, be the file right or not."""
+    from sqlalchemy.orm import Session
+
+    from winback.campaign.drafts import draft_campaigns
+    from winback.campaign.loading import read_campaigns
+    from winback.enrollment.pausing import campaigns_to_pause
+    from winback.environment import find_home
+    from winback.errors import ConfigError
+    from winback.yaml_files import nearest
+
+    with Session(engine.execution_options(winback_reads_only=True)) as session:
+        known = campaigns_to_pause(session)
+    if campaign in known:
+        return
+    campaigns, _ = read_campaigns(find_home())
+    known |= {one.campaign for one in campaigns} | draft_campaigns(find_home(), campaigns).keys()
+    if campaign not in known:
+        raise ConfigError(f"there is no campaign {campaign!r}: {nearest(campaign, sorted(known))}")

@@ -54,7 +54,10 @@ def show(customer: Id, as_json: AsJson = False, as_of: AsOf = None) -> None:
 
     from winback.enrollment.person import about_customer, find_customer
 
-    with opened(as_of, writes=False) as (business, now), Session(business.engine) as session:
+    with (
+        opened(as_of, writes=False, needs_files=False) as (business, now),
+        Session(business.engine) as session,
+    ):
         customer_id = find_customer(session, customer)
         about = about_customer(session, customer_id, now=now, zone=business.zone)
     if as_json:
@@ -73,7 +76,10 @@ def export(customer: Id, as_of: AsOf = None) -> None:
     from winback.customers.privacy import export_customer
     from winback.enrollment.person import find_customer
 
-    with opened(as_of, writes=False) as (business, _), Session(business.engine) as session:
+    with (
+        opened(as_of, writes=False, needs_files=False) as (business, _),
+        Session(business.engine) as session,
+    ):
         print_json(export_customer(session, find_customer(session, customer)))
 
 
@@ -88,7 +94,7 @@ def erase(customer: Id, yes: Yes = False, as_of: AsOf = None) -> None:
     from winback.database.retrying import transacted
     from winback.enrollment.person import find_customer
 
-    with opened(as_of, writes=True) as (business, now):
+    with opened(as_of, writes=True, needs_files=False) as (business, now):
         with Session(business.engine) as session:
             customer_id = find_customer(session, customer)
         if not yes:
@@ -113,8 +119,9 @@ def suppress(customer: Id, as_of: AsOf = None) -> None:
     from winback.database.history import record_decision
     from winback.database.retrying import transacted
     from winback.enrollment.person import find_customer
+    from winback.house import open_switch
 
-    with opened(as_of, writes=True) as (business, now):
+    with open_switch(as_of) as (engine, now):
 
         def leave_alone(session: Session) -> bool:
             customer_id = find_customer(session, customer)
@@ -125,7 +132,7 @@ def suppress(customer: Id, as_of: AsOf = None) -> None:
                 record_decision(session, customer_id, what="stopped", why=why, at=now)
             return is_new
 
-        is_new = transacted(business.engine, "customer.by_hand", leave_alone)
+        is_new = transacted(engine, "customer.by_hand", leave_alone)
     say(f"customer {customer} is {'now' if is_new else 'already'} left alone")
 
 

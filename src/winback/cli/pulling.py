@@ -85,7 +85,10 @@ def rejects(
     if source is not None:
         wanted = wanted.where(RejectedRow.source == source)
         count = count.where(RejectedRow.source == source)
-    with opened(as_of, writes=False) as (business, now), Session(business.engine) as session:
+    with (
+        opened(as_of, writes=False, needs_files=False) as (business, now),
+        Session(business.engine) as session,
+    ):
         if as_of is not None:
             wanted = wanted.where(RejectedRow.rejected_at <= now)
             count = count.where(RejectedRow.rejected_at <= now)

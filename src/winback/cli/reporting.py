@@ -30,7 +30,7 @@ def register(app: typer.Typer) -> None:
 
         from winback.outcomes.status import read_status
 
-        with opened(as_of, writes=False) as (business, now):
+        with opened(as_of, writes=False, needs_files=False) as (business, now):
             engine = business.engine.execution_options(winback_reads_only=True)
             with Session(engine) as session:
                 found = read_status(session, business, now=now)
@@ -118,7 +118,7 @@ def _account(days: int, as_of: str | None, *, as_json: bool) -> None:
 
     from winback.outcomes.account import build_account
 
-    with opened(as_of, writes=False) as (business, now):
+    with opened(as_of, writes=False, needs_files=False) as (business, now):
         engine = business.engine.execution_options(winback_reads_only=True)
         with Session(engine) as session:
             found = build_account(session, business, now=now, days=days)

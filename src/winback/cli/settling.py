@@ -45,7 +45,7 @@ def register(app: typer.Typer) -> None:
         if is_accepted is None:
             raise ConfigError("say what you found: --accepted or --not-sent")
         verdict = Verdict.ACCEPTED if is_accepted else Verdict.NOT_SENT
-        with opened(as_of, writes=True) as (business, now):
+        with opened(as_of, writes=True, needs_files=False) as (business, now):
             told = transacted(
                 business.engine,
                 "settle.by_hand",

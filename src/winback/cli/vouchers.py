@@ -175,7 +175,7 @@ def _redeem(
     from winback.vouchers.redeeming import redeem
 
     with (
-        opened(as_of, writes=True) as (business, now),
+        opened(as_of, writes=True, needs_files=False) as (business, now),
         Session(business.engine) as session,
         committing(session.begin(), "voucher.redeem"),
     ):

@@ -171,9 +171,10 @@ def _busy_timeout(seconds: float) -> str:
     return f"busy_timeout={int(seconds * 1000)}"
 
 
-def open_database(url: str, mode: Mode, now: datetime) -> Engine:
+def open_database(url: str, mode: Mode | None, now: datetime) -> Engine:
     """Make the engine of a database that fits this version and mode.
 
+    Mode None takes it as it is: for what must be done though no mode can be read.
     SQLite is created and upgraded; PostgreSQL is created when empty. A sandbox, which reaches
     nobody, does not wait for the disk at each commit. Raises SchemaError when a
     PostgreSQL schema is old, when the schema is newer than this program, when the database
@@ -182,7 +183,8 @@ def open_database(url: str, mode: Mode, now: datetime) -> Engine:
     engine = make_engine(url, is_durable=mode is not Mode.SANDBOX)
     try:
         _bring_up_to_date(engine, _known_revisions())
-        _belong(engine, mode, now)
+        if mode is not None:
+            _belong(engine, mode, now)
     except OperationalError as unreachable:
         engine.dispose()
         reason = str(unreachable.orig).strip().splitlines()[0]

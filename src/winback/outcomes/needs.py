@@ -52,6 +52,7 @@ def find_needs(
             "delivered; see: winback report --account",
         ),
         *_dead_events(session),
+        *_file_needs(business),
         *_template_needs(session, business),
         *stock_needs(lines, business.settings.mode),
         *_counted(
@@ -254,6 +255,18 @@ def _paused(session: Session, now: datetime) -> tuple[Need, ...]:
         )
         for pause in session.scalars(select(ChannelPause).order_by(ChannelPause.channel))
     )
+
+
+def _file_needs(business: Business) -> tuple[Need, ...]:
+    """Tell that a file has a mistake, as seen by who was opened in spite of it."""
+    if not business.mistakes:
+        return ()
+    count, first = len(business.mistakes), business.mistakes[0]
+    says = (
+        f"{count:,} {'mistake keeps' if count == 1 else 'mistakes keep'} every run from "
+        f"beginning, first {first.file}:{first.line}; run: winback check"
+    )
+    return (Need("mistakes_in_files", count, says),)
 
 
 def _template_needs(session: Session, business: Business) -> tuple[Need, ...]:
