@@ -7,6 +7,15 @@ from typing import Final
 
 from winback.states import MessageState
 
+IN_THE_SEND: Final = 0.7
+"""The share of kills that must fall into the send; one of seven falls anywhere."""
+
+SOME: Final = 5
+"""From so many kills on some message must have been claimed by a worker that died."""
+
+MANY: Final = 100
+"""From so many kills on a worker is stopped, too, which takes longer than a minute."""
+
 
 @dataclass(slots=True)
 class Told:
@@ -30,6 +39,8 @@ class Told:
     """Messages that we say were accepted, and that no provider has."""
     doubted: int = 0
     """Messages that were ever listed in doubt."""
+    orphans: int = 0
+    """Of these, claimed by a worker that died before it could note what became of them."""
     resolved: int = 0
     """Of these, settled by evidence."""
     unknown: int = 0
@@ -44,9 +55,20 @@ class Told:
 
     @property
     def is_well(self) -> bool:
-        """Say whether every promise was kept."""
+        """Say whether every promise was kept, by kills that could have broken it."""
         wrong = (self.twice, self.lost, self.untrue, self.unresolved, self.unread)
-        return not any(wrong) and not self.failures
+        return not any(wrong) and not self.failures and not self.hollow
+
+    @property
+    def hollow(self) -> list[str]:
+        """Say what did not happen without which a kill test proves nothing."""
+        missing = {
+            "kills": self.kills == 0,
+            "kills in the send": self.in_the_send < IN_THE_SEND * self.kills,
+            "kills between claim and result": self.kills >= SOME and self.orphans == 0,
+            "a worker that stood still": self.kills >= MANY and self.stopped == 0,
+        }
+        return [name for name, is_missing in missing.items() if is_missing]
 
 
 @dataclass(frozen=True, slots=True)

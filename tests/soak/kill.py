@@ -30,7 +30,7 @@ from sqlalchemy import Engine, exists, func, select
 from sqlalchemy.orm import Session
 
 from tests.shop import make_shop
-from tests.soak.judging import Ours, Told, judge
+from tests.soak.judging import MANY, Ours, Told, judge
 from tests.soak.servers import free_port, fresh_database, postgres_server
 from winback.database.engine import make_engine
 from winback.database.tables import Event, Message, Move, SourceCustomer
@@ -42,9 +42,6 @@ from winback.states import EventState, MessageState
 MESSAGES_A_KILL: Final = 25
 IN_FLIGHT: Final = 4
 """Calls of one worker at a time: what a kill leaves in doubt at most, as operators set it."""
-
-MANY: Final = 100
-"""From so many kills on a worker is stopped, too, which takes longer than a minute."""
 
 LOOKS_AT: Final = (2, 16, 25 * 60)
 """Minutes after the send at which workers come by once more: retries, and looks for evidence."""
@@ -377,6 +374,7 @@ def _judge(arena: Arena) -> None:
             for row in session.execute(_OURS)
         ]
         told.doubted = session.scalar(_DOUBTED) or 0
+        told.orphans = session.scalar(_ORPHANS) or 0
         told.unread = session.scalar(_UNREAD) or 0
     judge(told, heard, rows)
     told.resolved = told.doubted - told.unknown
@@ -388,6 +386,7 @@ _OURS: Final = select(
 _DOUBTED: Final = select(func.count(Move.thing_id.distinct())).where(
     Move.thing == "message", Move.to_state == MessageState.UNCONFIRMED
 )
+_ORPHANS: Final = _DOUBTED.where(Move.why.contains("the worker died"))
 _UNREAD: Final = select(func.count()).where(Event.state != EventState.APPLIED)
 
 
