@@ -141,6 +141,25 @@ def test_a_turn_that_nobody_gave_back_ends_by_itself(
             session.execute(delete(Pace))
 
 
+def test_who_has_no_targets_leaves_it_to_be_told_by_who_has(
+    engine: Engine, httpserver: HTTPServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A machine that was given no targets logs an alert once, and keeps it from nobody."""
+    httpserver.expect_request("/alerts").respond_with_data("")
+    for hours in range(3):
+        _follow(engine, {"a": "one"}, hours)
+        assert tell(engine, [], business="Olive & Oak", now=NOW + hours * HOUR) == []
+    assert [one.getMessage() for one in caplog.records] == ["alert: one"]
+    assert _alerts(engine) == [("a", False, False)]
+
+    _follow(engine, {"a": "one"}, 3)
+    told = tell(engine, [_target(httpserver)], business="Olive & Oak", now=NOW + 3 * HOUR)
+
+    assert told == ["one"]
+    assert [request.get_json()["message"] for request, _ in httpserver.log] == ["one"]
+    assert _alerts(engine) == [("a", True, False)]
+
+
 def test_targets_that_cannot_be_read_say_so_and_keep_their_secret(
     engine: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -148,7 +167,7 @@ def test_targets_that_cannot_be_read_say_so_and_keep_their_secret(
     _follow(engine, {"a": "one"})
     with caplog.at_level(logging.DEBUG):
         said = tell(engine, ["nosuch://user:hunter2@x"], business="Olive & Oak", now=NOW)
-    assert said == ["one"]
+    assert said == []
     assert "the target 1 of 1 cannot be read" in caplog.text
     assert "hunter2" not in caplog.text
     assert _alerts(engine) == [("a", False, False)]

@@ -1,9 +1,10 @@
 """Tell the operator what must not wait for the weekly report, once and not again each run.
 
 An alert is a fact that stands (a channel that is closed, a campaign that was braked, work that
-was due and nothing ran). It is kept in the database, told to every target in
-``WINBACK_ALERT_URLS`` (Apprise's URLs: mail, chat, pager, a webhook), and ended when the fact no
-longer stands. Texts hold ids and counts, nobody's name or address.
+was due and nothing ran). It is kept in the database, logged by the process that sees it first,
+told to every target in ``WINBACK_ALERT_URLS`` (Apprise's URLs: mail, chat, pager, a webhook) by
+the first that has targets, and ended when the fact no longer stands. Texts hold ids and counts,
+nobody's name or address.
 
 Several processes look at once. Who tells has the turn of telling meanwhile, a row of ``paces``;
 the others leave it to that one.
@@ -31,7 +32,7 @@ What the dead one told and could not note is told again: rather twice than never
 """
 
 _ALERTS: Final = table_of(Alert)
-_RAISE: Final = on_conflict(insert(_ALERTS))
+_RAISE: Final = on_conflict(insert(_ALERTS).returning(_ALERTS.c.id))
 _STANDING: Final = select(_ALERTS.c.key).where(_ALERTS.c.ended_at.is_(None))
 _END: Final = (
     update(_ALERTS)
@@ -61,48 +62,54 @@ _TAKE_FROM_THE_DEAD: Final = delete(_TURNS).where(
 )
 
 
-def follow(engine: Engine, standing: Mapping[str, str], *, now: datetime) -> None:
+def follow(engine: Engine, standing: Mapping[str, str], *, now: datetime) -> list[str]:
     """Let exactly these alerts stand: key to sentence. New ones are raised, others are ended.
 
-    Safe to repeat: one that stands already keeps its first words and is not told again. Owns its
-    transaction, and has none where nothing changed.
+    Gives the sentences that were raised here and now, which are logged. Safe to repeat: one that
+    stands already keeps its first words and is not told again. Owns its transaction, and has none
+    where nothing changed.
     """
     with engine.execution_options(winback_reads_only=True).connect() as reader:
         known = set(reader.scalars(_STANDING))
-    new = [
-        {"key": key, "text": text, "raised_at": now}
-        for key, text in standing.items()
-        if key not in known
-    ]
+    new = [(key, text) for key, text in standing.items() if key not in known]
     over = [{"b_key": key, "b_now": now} for key in sorted(known - standing.keys())]
     if not new and not over:
-        return
+        return []
     with committing(engine.begin(), "alert.follow") as connection:
-        if new:
-            connection.execute(_RAISE, new)
+        # Another process may have raised one since, and logged it then.
+        raised = [
+            text
+            for key, text in new
+            if connection.scalar(_RAISE, {"key": key, "text": text, "raised_at": now}) is not None
+        ]
         if over:
             connection.execute(_END, over)
+        # Before the commit: where this process dies in between, rather twice than never.
+        for text in raised:
+            _log.warning("alert: %s", text)
+    return raised
 
 
 def tell(engine: Engine, targets: Sequence[str], *, business: str, now: datetime) -> list[str]:
-    """Tell what stands and was not told yet; gives its sentences, none while another tells.
+    """Tell what stands and was not told yet; gives what was told, none while another tells.
 
     Blocks while it talks to the targets: call it in a thread from a loop. An alert is told when
-    one target took it; what none takes is tried again the next time. Raises nothing for a target
-    that is away or mistyped: it is logged without its URL, which holds secrets.
+    one target took it; what none takes is tried again the next time, and without targets it is
+    left to a process that has some. Raises nothing for a target that is away or mistyped: it is
+    logged without its URL, which holds secrets.
     """
-    if not _untold(engine):
+    if not targets or not _untold(engine):
         return []
+    told = []
     with _turn(engine, now) as is_ours:
         # Read again: another may have told it while this one came for its turn.
         waiting = _untold(engine) if is_ours else []
         for id_, text in waiting:
-            _log.warning("alert: %s", text)
-            # Without targets the log, and Prefect's where a flow runs, are all there is.
-            if not targets or _notify(targets, business, text):
+            if _notify(targets, business, text):
+                told.append(text)
                 with committing(engine.begin(), "alert.told") as connection:
                     connection.execute(_TOLD, {"b_id": id_, "b_now": now})
-    return [text for _, text in waiting]
+    return told
 
 
 def _untold(engine: Engine) -> Sequence[tuple[int, str]]:

@@ -73,6 +73,7 @@ SECRET_BLOCKS = {
     "SENDGRID_PARSE_KEYS": "winback-sendgrid-parse-keys",
     "WINBACK_SECRET": "winback-secret",
     "WINBACK_DATABASE_URL": "winback-database-url",
+    "WINBACK_ALERT_URLS": "winback-alert-urls",
 }
 """Secrets that a flow takes from Prefect Secret blocks where the environment has none."""
 

@@ -29,7 +29,7 @@ SILENT_AFTER: Final = timedelta(hours=26)
 
 
 def look_after(business: Business, *, now: datetime, at: datetime) -> list[str]:
-    """Note what stands and tell what is new; gives the sentences that were new.
+    """Note what stands and tell what is new; gives what was raised or told by this look.
 
     ``now`` is the instant the business stands at, ``at`` the machine's clock, by which runs are
     dated. Safe to repeat. Blocks while it talks to alert targets.
@@ -37,9 +37,11 @@ def look_after(business: Business, *, now: datetime, at: datetime) -> list[str]:
     engine = business.engine
     with Session(engine.execution_options(winback_reads_only=True)) as session:
         standing = dict(_standing(session, business, now=now, at=at))
-    follow(engine, standing, now=at)
+    raised = follow(engine, standing, now=at)
     targets = [url.get_secret_value() for url in business.environment.alert_urls]
-    return tell(engine, targets, business=business.settings.business.name, now=at)
+    told = tell(engine, targets, business=business.settings.business.name, now=at)
+    # In this order, each once: what another process raised may be told here only now.
+    return list(dict.fromkeys([*raised, *told]))
 
 
 def _standing(
@@ -78,7 +80,7 @@ def _find_braked(session: Session, business: Business) -> Iterator[tuple[str, st
             f"brake:{name}",
             f"campaign {name} stopped by itself: {why}; winback resume lets it go on",
         )
-    for name, verdict in look_at_rates(session, zone=business.zone).items():
+    for name, verdict in look_at_rates(session, settings=business.settings).items():
         if name in braked:
             continue
         if verdict.stops:

@@ -29,5 +29,5 @@ class Alert(Table):
     """One sentence; ids and counts, nobody's name or address."""
     raised_at: Mapped[datetime] = mapped_column(Utc)
     told_at: Mapped[datetime | None] = mapped_column(Utc)
-    """When a target took it; None: tried again at the next run."""
+    """When a target took it; None: told by the next look of a process that has targets."""
     ended_at: Mapped[datetime | None] = mapped_column(Utc)
