@@ -4,7 +4,6 @@ Talks to Prefect's command line only, so nothing here costs the seconds that imp
 """
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from winback.errors import WinbackError
+from winback.processes import start_apart, stop
 
 _PATIENCE_SECONDS = 120
 
@@ -122,31 +122,6 @@ def start_dashboard(home: Path, port: int) -> Dashboard:
     }
     command = ["-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
     return Dashboard(url, home, start_apart(command, environment, log=home / "server.log"))
-
-
-def start_apart(
-    python_arguments: list[str], environment: Mapping[str, str], *, log: Path
-) -> subprocess.Popen[bytes]:
-    """Start a Python process in a session of its own, so that one signal ends all of it."""
-    with log.open("ab") as sink:
-        return subprocess.Popen(  # noqa: S603 - our own interpreter and arguments
-            [sys.executable, *python_arguments],
-            env={**os.environ, **environment},
-            stdin=subprocess.DEVNULL,
-            stdout=sink,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-
-
-def stop(process: subprocess.Popen[bytes]) -> None:
-    """End a process that was started apart, and all that it started; safe to repeat."""
-    for word, patience in ((signal.SIGTERM, 15), (signal.SIGKILL, 5)):
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, word)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(patience)
-            return
 
 
 @contextmanager

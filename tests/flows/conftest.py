@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from winback.dashboard import Dashboard, free_port, start_dashboard, stop
+from winback.dashboard import Dashboard, free_port, start_dashboard
+from winback.processes import stop
 
 
 @pytest.fixture(scope="session")

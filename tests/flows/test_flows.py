@@ -16,7 +16,8 @@ from urllib.request import Request, urlopen
 import pytest
 
 from tests.shop import make_shop, winback
-from winback.dashboard import Dashboard, run_prefect, start_apart, stop
+from winback.dashboard import Dashboard, run_prefect
+from winback.processes import start_apart, stop
 
 TODAY = date(2026, 3, 2)
 PATIENCE_SECONDS = 120

@@ -16,11 +16,12 @@ from tests.flows.test_flows import ask, wait_for
 from tests.shop import make_shop
 from winback import day
 from winback.clock import SystemClock
-from winback.dashboard import Dashboard, run_prefect, start_apart, stop
+from winback.dashboard import Dashboard, run_prefect
 from winback.database.engine import make_engine
 from winback.database.tables import Message
 from winback.day import Day
 from winback.house import open_business
+from winback.processes import start_apart, stop
 from winback.sandbox.faults import FaultPlan
 from winback.sandbox.stand_ins import stand_ins
 from winback.states import MessageState

@@ -48,8 +48,9 @@ def demo() -> None:
 
     Example: winback demo
     """
-    from winback.dashboard import free_port, start_dashboard, stop
+    from winback.dashboard import free_port, start_dashboard
     from winback.environment import read_environment
+    from winback.processes import stop
 
     var = read_environment().var
     home = var / "demo"

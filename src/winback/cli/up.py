@@ -24,14 +24,16 @@ def register(app: typer.Typer) -> None:
         """Keep everything up on this machine: Prefect's server, the schedules, the web part.
 
         Uses the server at PREFECT_API_URL instead, when that is set and answers. Ctrl-C stops
-        all; what was missed meanwhile is done once, in order, when it is started again.
+        all, also a run that sends: it gives back what has not left. What was missed meanwhile is
+        done once, in order, when it is started again.
 
         Example: winback up
         """
-        from winback.dashboard import start_apart, stop
         from winback.house import open_business
         from winback.listening import serve_web
+        from winback.processes import end_as_by_ctrl_c, start_apart, stop
 
+        end_as_by_ctrl_c()
         with ExitStack() as stack:
             business, _ = stack.enter_context(open_business(writes=True))
             home, var = business.environment.home, business.environment.var
