@@ -128,7 +128,7 @@ def test_a_brake_that_is_to_come_is_told_at_once(engine: Engine) -> None:
 
     [told] = _look(shop, NOW + HOUR)
     with Session(engine) as session, session.begin():
-        apply_brakes(session, now=NOW + DAY, zone=shop.business.zone)
+        apply_brakes(session, now=NOW + DAY, settings=shop.business.settings)
 
     assert told == (
         "campaign six-month stops before its next message: 10 of 12 mails of 2026-03-02 bounced; "

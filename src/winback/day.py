@@ -141,7 +141,7 @@ async def send(day: Day) -> Counts:
     """
     with _recorded(day, Stage.SEND) as (counts, now):
         with Session(day.business.engine) as session, committing(session.begin(), "send.brake"):
-            apply_brakes(session, now=now, zone=day.business.zone)
+            apply_brakes(session, now=now, settings=day.business.settings)
         counts.update(
             asdict(
                 await send_due(

@@ -18,7 +18,7 @@ from winback.delivery.breaker import stays_open
 from winback.delivery.news import apply_news
 from winback.enrollment.pausing import PauseScope, resume, standing_pauses
 from winback.policies import PaceSettings
-from winback.states import Channel, EventKind, EventState, MessageState
+from winback.states import Channel, EventKind, EventState, MessageState, Mode
 
 MINUTES: Final = timedelta(minutes=5)
 _DATE: Final = date(2026, 3, 2)
@@ -109,7 +109,7 @@ def _complain(session: Session, shop: Shop, message_ids: list[int]) -> None:
 
 def _brake(shop: Shop) -> dict[str, bool]:
     with Session(shop.engine) as session, session.begin():
-        found = apply_brakes(session, now=shop.now, zone=shop.business.zone)
+        found = apply_brakes(session, now=shop.now, settings=shop.business.settings)
     return {name: one.stops for name, one in found.items()}
 
 
@@ -207,7 +207,7 @@ def test_what_is_older_is_over(shop: Shop) -> None:
 
 
 def test_bounces_of_two_days_are_not_added_up(shop: Shop) -> None:
-    """Nine and nine are two days of chance, each below the ten that a brake takes."""
+    """Nine and nine are two days of chance, each below the ten, where nothing warms up (LAW-21)."""
     first = _mailed(shop, 12)
     shop.now += DAY
     second = _mailed_more(shop, first[0], 12)
@@ -215,6 +215,46 @@ def test_bounces_of_two_days_are_not_added_up(shop: Shop) -> None:
     assert _brake(shop) == {}
     _bounce(shop, second[9:10])
     assert _brake(shop) == {"six-month": True}
+
+
+def test_while_mails_warm_up_small_days_are_judged_together(shop: Shop) -> None:
+    """LAW-21: days of fifty mails never have ten bounces each, though one in six is dead."""
+    shop.change(mode=Mode.LIVE)
+    first = _mailed(shop, 20)
+    more = _mailed_more(shop, first[0], 30)
+    _bounce(shop, [*first[:4], *more[:5]])
+    assert _brake(shop) == {}, "nine are too few"
+    shop.now += DAY
+    second = _mailed_more(shop, first[10], 75)
+    _bounce(shop, second[:1])
+
+    assert _brake(shop) == {"six-month": True}
+
+    why = "10 of 125 mails of 2026-03-02 to 2026-03-03 bounced; more than 2 %"
+    assert why in _pauses(shop)["six-month"]
+    shop.now += MINUTES
+    with Session(shop.engine) as session, session.begin():
+        zone = shop.business.zone
+        resume(session, PauseScope.CAMPAIGN, "six-month", now=shop.now, zone=zone)
+    shop.now += DAY
+    third = _mailed_more(shop, first[10], 20)
+    _bounce(shop, third[:9])
+    assert _brake(shop) == {}, "what was let go on is over"
+
+
+@pytest.mark.parametrize(
+    ("days", "last", "stops"), [(3, 500, False), (3, 300, True), (4, 9, False)]
+)
+def test_the_days_together_need_the_same_share_and_the_same_time(
+    shop: Shop, days: int, last: int, *, stops: bool
+) -> None:
+    """More than 2 % of all mails of the four days that are looked at, and none of a fifth."""
+    shop.change(mode=Mode.LIVE)
+    first = _mailed(shop, 9)
+    _bounce(shop, first[:6])
+    shop.now += days * DAY
+    _bounce(shop, _mailed_more(shop, first[8], last)[:4])
+    assert _brake(shop) == ({"six-month": True} if stops else {})
 
 
 @pytest.mark.parametrize("later", [timedelta(hours=1), DAY + MINUTES, 3 * DAY])

@@ -5,7 +5,7 @@ numbers: in a day of forty mails three dead mailboxes are chance, and one angry 
 So a brake takes ten bounces or three complaints at least, and a whole of nought judges nothing.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -33,6 +33,13 @@ class DayOfMail:
     accepted: int
     bounced: int
     by_domain: Mapping[str | None, tuple[int, int]]
+    until: date | None = None
+    """The last of several days that are judged together."""
+
+    @property
+    def when(self) -> str:
+        """Name the day, or the days."""
+        return str(self.day) if self.until is None else f"{self.day} to {self.until}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +55,7 @@ def judge(mail: DayOfMail) -> Verdict | None:
     if mail.bounced >= BOUNCES_AT_LEAST and mail.bounced > BOUNCES_STOP * mail.accepted > 0:
         return Verdict(
             stops=True,
-            why=f"{mail.bounced:,} of {mail.accepted:,} mails of {mail.day} bounced; "
+            why=f"{mail.bounced:,} of {mail.accepted:,} mails of {mail.when} bounced; "
             "more than 2 % harms the domain's name",
         )
     delivered = sum(good for good, _ in mail.by_domain.values())
@@ -61,9 +68,22 @@ def judge(mail: DayOfMail) -> Verdict | None:
                 # A mailbox provider's domain is nobody's address; a domain of one's own may be, so
                 # it is told only where it has complained often enough to be one of the large ones.
                 where = f" at {domain}" if domain else ""
-                why = f"{bad:,} of {good:,} mails of {mail.day} delivered{where} were called spam"
+                why = f"{bad:,} of {good:,} mails of {mail.when} delivered{where} were called spam"
                 return Verdict(stops, f"{why} ({said})")
     return None
+
+
+def together(mails: Sequence[DayOfMail]) -> DayOfMail:
+    """Add up the bounces of several days of one campaign; complaints are judged per day (LAW-18).
+
+    A warm-up makes its days small itself: ten bounces are no chance because it took two days to
+    send the mails.
+    """
+    days = [mail.day for mail in mails if mail.accepted]
+    first, last = (min(days), max(days)) if days else (mails[0].day, mails[0].day)
+    accepted = sum(mail.accepted for mail in mails)
+    bounced = sum(mail.bounced for mail in mails)
+    return DayOfMail(first, accepted, bounced, {}, None if first == last else last)
 
 
 def worst(verdicts: Iterable[Verdict | None]) -> Verdict | None:

@@ -3,8 +3,9 @@
 Judged is each local day on which mails left, by what was told of these very mails since: the last
 day with mails, and the three days before it, since a mailbox may be tried for 72 hours. So the
 last sending is judged before the next, however much later that begins, and a late complaint
-counts against the day of its mail. What left before an operator let the campaign go on was decided
-then, and does not stop it again.
+counts against the day of its mail. While mails warm up, the bounces of these days are judged
+together, too: each day is small by our own doing (FACTS.md LAW-21). What left before an operator
+let the campaign go on was decided then, and does not stop it again.
 """
 
 from collections import Counter, defaultdict
@@ -26,16 +27,19 @@ from winback.delivery.brake_rules import (
     DayOfMail,
     Verdict,
     judge,
+    together,
     worst,
 )
 from winback.delivery.run import Run
+from winback.delivery.warming import warms_up
 from winback.enrollment.pausing import BRAKE, PauseScope, pause, standing_pauses
 from winback.failpoints import committing
+from winback.settings import Settings
 from winback.states import Channel, EventKind, MessageState
 
 _ONE_DAY: Final = timedelta(days=1)
-_LOOKED_BACK: Final = 3 * _ONE_DAY
-"""So long before the last day with mails: for 72 hours a mailbox is tried again (SG-19)."""
+_DAYS: Final = 4
+"""The last day with mails and three before it: for 72 hours a mailbox is tried again (SG-19)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +54,12 @@ class _Part:
     """Often enough to ask of whom: that takes all addresses of the day."""
 
 
-def apply_brakes(session: Session, *, now: datetime, zone: ZoneInfo) -> dict[str, Verdict]:
+def apply_brakes(session: Session, *, now: datetime, settings: Settings) -> dict[str, Verdict]:
     """Pause campaigns that must stop; gives what was said of each, warnings too.
 
     Safe to repeat: what stands still already is not paused again.
     """
-    found = look_at_rates(session, zone=zone)
+    found = look_at_rates(session, settings=settings)
     for campaign, verdict in found.items():
         if verdict.stops:
             pause(session, PauseScope.CAMPAIGN, campaign, by=BRAKE, why=verdict.why, now=now)
@@ -68,33 +72,43 @@ def brake_meanwhile(run: Run) -> None:
     Its claims see the pause, and its calls within a second, as they see an operator's.
     """
     with Session(run.reads) as session:
-        found, standing = look_at_rates(session, zone=run.zone), standing_pauses(session)
+        found = look_at_rates(session, settings=run.business.settings)
+        standing = standing_pauses(session)
     if any(one.stops and standing.stops_campaign(name) is None for name, one in found.items()):
         with Session(run.writes) as session, committing(session.begin(), "send.brake"):
-            apply_brakes(session, now=run.now, zone=run.zone)
+            apply_brakes(session, now=run.now, settings=run.business.settings)
 
 
-def look_at_rates(session: Session, *, zone: ZoneInfo) -> dict[str, Verdict]:
+def look_at_rates(session: Session, *, settings: Settings) -> dict[str, Verdict]:
     """Give what speaks against each campaign now, warnings too; changes nothing."""
+    zone, adds_up = settings.business.zone, warms_up(settings)
     since = rated_since(session, zone)
     if since is None:
         return {}
-    parts = groupby(_suspected(session, since, zone), lambda part: part.campaign)
-    verdicts = {
-        campaign: worst([judge(_mail_of(session, part)) for part in of_campaign])
-        for campaign, of_campaign in parts
-    }
+    verdicts: dict[str, Verdict | None] = {}
+    parts = _suspected(session, since, zone, adds_up=adds_up)
+    for campaign, of_campaign in groupby(parts, lambda part: part.campaign):
+        mails = [_mail_of(session, part) for part in of_campaign]
+        added = [together(mails)] if adds_up else []
+        verdicts[campaign] = worst([judge(mail) for mail in (*mails, *added)])
     return {campaign: verdict for campaign, verdict in verdicts.items() if verdict is not None}
 
 
 def rated_since(session: Session, zone: ZoneInfo) -> datetime | None:
     """Give from when on mails are judged; None where none ever left."""
     last = session.scalars(_LAST_CLAIM).one_or_none()
-    return None if last is None else day_start(local_date(last, zone) - _LOOKED_BACK, zone)
+    return (
+        None if last is None else day_start(local_date(last, zone) - (_DAYS - 1) * _ONE_DAY, zone)
+    )
 
 
-def _suspected(session: Session, since: datetime, zone: ZoneInfo) -> Iterator[_Part]:
-    """Give the days that enough speaks against to judge them, the last of a campaign first."""
+def _suspected(
+    session: Session, since: datetime, zone: ZoneInfo, *, adds_up: bool
+) -> Iterator[_Part]:
+    """Give the days that enough speaks against to judge them, the last of a campaign first.
+
+    ``adds_up`` where the days of a campaign are judged together, too: it takes all of them then.
+    """
     let_go = {name: at for name, at in session.execute(_LET_GO).tuples() if at is not None}
     bounced, complained = (
         Counter(
@@ -104,9 +118,17 @@ def _suspected(session: Session, since: datetime, zone: ZoneInfo) -> Iterator[_P
         )
         for told in (_BOUNCED, _COMPLAINED_OF)
     )
-    for campaign, day in sorted({*bounced, *complained}, key=_last_first):
+    in_all: Counter[str] = Counter()
+    for (campaign, _), count in bounced.items():
+        in_all[campaign] += count if adds_up else 0
+    whole = {campaign for campaign, count in in_all.items() if count >= BOUNCES_AT_LEAST}
+    first = local_date(since, zone)
+    days = [first + n * _ONE_DAY for n in range(_DAYS)]
+    known = {*bounced, *complained, *((campaign, day) for campaign in whole for day in days)}
+    for campaign, day in sorted(known, key=_last_first):
         is_complained_of = complained[campaign, day] >= COMPLAINTS_AT_LEAST
-        if is_complained_of or bounced[campaign, day] >= BOUNCES_AT_LEAST:
+        has_bounced = bounced[campaign, day] >= BOUNCES_AT_LEAST
+        if is_complained_of or has_bounced or campaign in whole:
             begins = max(day_start(day, zone), let_go.get(campaign, since))
             until = day_start(day + _ONE_DAY, zone)
             yield _Part(campaign, day, begins, until, is_complained_of)
