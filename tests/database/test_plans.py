@@ -64,7 +64,7 @@ ASKED: Mapping[str, tuple[Executable, tuple[str, ...]]] = {
     "claims of the dead": (doubting._OF_THE_DEAD, (_BY_STATE,)),
     "doubts given up": (doubting._GIVEN_UP, (_BY_STATE,)),
     "doubts to ask about": (seeking._IN_DOUBT, (_BY_STATE,)),
-    "accepted and unheard of": (seeking._UNHEARD, (_BY_STATE,)),
+    "accepted and unheard of": (seeking._UNHEARD, (_BY_CLAIM, _BY_STATE)),
     "doubts to show": (unknown._IN_DOUBT, (_BY_STATE,)),
     "claims of a day": (daily._CLAIMS, (_BY_CLAIM,)),
     "the first claim": (daily._FIRST_CLAIM, (_BY_CLAIM,)),

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -17,10 +18,14 @@ from winback.database.tables import Event, Message, Move, TemplateVersion
 from winback.delivery.doubting import LOOKS
 from winback.delivery.evidence import EvidenceCounts, next_look, resolve_doubts
 from winback.delivery.news import apply_news
+from winback.delivery.queueing import queue_due
+from winback.delivery.seeking import due_for_asking
+from winback.enrollment.pausing import PauseScope, pause, resume
+from winback.outcomes.needs import find_needs
 from winback.providers.events import RawEvent
 from winback.providers.lookups import CannotTell, Found, LookedUp, NotThere, Sought
 from winback.providers.outgoing import OutgoingText, Unclear
-from winback.states import Channel, EventKind, MessageState
+from winback.states import Channel, EventKind, MessageState, Mode
 
 S, K = MessageState, EventKind
 MINUTE = timedelta(minutes=1)
@@ -395,6 +400,45 @@ def test_lost_news_is_asked_for_once(shop: Shop, channel: Channel, step: str) ->
     assert (message.state, message.looks, message.look_at) == (S.ACCEPTED, 1, None)
     assert lookup.asked[0].provider_message_id == message.provider_message_id
     assert message.reason == ""
+
+
+def test_lost_news_is_asked_for_after_a_long_pause(shop: Shop) -> None:
+    """TW-33, SG-24: what counts is when it left, not when it was due before everything stood still.
+
+    What stays without news is told of, too.
+    """
+    enrollment_id = shop.enroll()
+    queue_due(shop.run())
+    with Session(shop.engine) as session, session.begin():
+        pause(session, PauseScope.ALL, by="operator", why="moving house", now=shop.now)
+    shop.now += 16 * DAY
+    with Session(shop.engine) as session, session.begin():
+        resume(session, PauseScope.ALL, now=shop.now, zone=shop.business.zone)
+    shop.send()
+    lookup = FakeLookup(Channel.EMAIL)
+
+    shop.now += DAY
+    looked = look(shop, lookup).looked
+    shop.now += 3 * DAY
+    with Session(shop.engine) as session:
+        needs = find_needs(session, shop.business, (), now=shop.now)
+
+    assert [one.state for one in shop.messages(enrollment_id)] == [S.ACCEPTED]
+    assert (looked, len(lookup.asked)) == (1, 1)
+    assert [one.count for one in needs if one.what == "unfinished"] == [1]
+
+
+def test_many_doubts_of_one_channel_keep_no_other_waiting(shop: Shop) -> None:
+    """Each channel has a provider of its own: one that is away must not hide what the other has."""
+    texts = [in_doubt(shop, next_step="check-in") for _ in range(3)]
+    mail = in_doubt(shop)
+    shop.now += MINUTE
+    due = partial(due_for_asking, shop.engine, now=shop.now, mode=Mode.SANDBOX, most=2)
+
+    asked = {one.row.id for one in due([Channel.SMS, Channel.EMAIL])}
+
+    expected = [row(shop, one).id for one in (*texts[:2], mail)]
+    assert asked == {*expected}
 
 
 def test_lost_news_that_is_found_is_applied(shop: Shop) -> None:

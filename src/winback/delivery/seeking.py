@@ -8,6 +8,7 @@ from typing import Any, Final
 from sqlalchemy import Engine, Integer, Row, bindparam, or_, select
 from sqlalchemy.orm import Session
 
+from winback.database.among import aside
 from winback.database.tables import ContactPoint, Message, table_of
 from winback.delivery.doubting import LOOKS
 from winback.delivery.marking import Marks, marks_of
@@ -16,7 +17,7 @@ from winback.providers.lookups import AFTER, BEFORE, Rival, Sought
 from winback.states import Channel, MessageState, Mode
 
 MOST_AT_A_TIME: Final = 500
-"""Messages asked about in one pass; the others wait for the next one."""
+"""Messages of a channel asked about in one pass; the others wait for the next one."""
 
 UNHEARD_AFTER: Final = timedelta(hours=24)
 """From this age on an accepted message should have been delivered, or not, long since."""
@@ -39,20 +40,31 @@ class Open:
 
 
 def due_for_asking(
-    engine: Engine, channels: Sequence[Channel], *, now: datetime, mode: Mode
+    engine: Engine,
+    channels: Sequence[Channel],
+    *,
+    now: datetime,
+    mode: Mode,
+    most: int = MOST_AT_A_TIME,
 ) -> list[Open]:
-    """Give what is to be asked about at ``now``, doubts first, the oldest first; only reads.
+    """Give what is to be asked about at ``now``, at ``most`` so many of a channel; only reads.
 
-    In ``mode`` test texts to different numbers may have gone to one.
+    Doubts first, the oldest first. Each channel for itself: a provider that is away leaves many
+    behind, and must not hide what another one would tell. In ``mode`` test texts to different
+    numbers may have gone to one.
     """
     reads = engine.execution_options(winback_reads_only=True)
-    given = {"channels": channels, "now": now, "most": MOST_AT_A_TIME}
+    with Session(reads) as session:
+        rows = [row for one in channels for row in _due(session, one, now=now, most=most)]
+        seeker = _Seeker(session, rows, mode)
+        return [Open(row, seeker.sought(row)) for row in rows]
+
+
+def _due(session: Session, channel: Channel, *, now: datetime, most: int) -> Sequence[Row[Any]]:
+    given = {"channel": channel, "now": now, "most": most}
     doubt = {**given, "first_look": now - LOOKS[0]}
     unheard = {**given, "until": now - UNHEARD_AFTER, "since": now - UNHEARD_UNTIL}
-    with Session(reads) as session:
-        rows = [*session.execute(_IN_DOUBT, doubt), *session.execute(_UNHEARD, unheard)]
-        seeker = _Seeker(session, rows[:MOST_AT_A_TIME], mode)
-        return [Open(row, seeker.sought(row)) for row in rows[:MOST_AT_A_TIME]]
+    return [*session.execute(_IN_DOUBT, doubt), *session.execute(_UNHEARD, unheard)][:most]
 
 
 class _Seeker:
@@ -137,10 +149,10 @@ _WITHOUT_ID: Final = _ROWS.where(
         )
     ),
 )
-_OPEN: Final = _ROWS.where(_MESSAGES.c.channel.in_(bindparam("channels", expanding=True))).limit(
-    bindparam("most", type_=Integer)
-)
+_OPEN: Final = _ROWS.limit(bindparam("most", type_=Integer))
+# Each in the order of its index: in that of the other one, a database may read all that was sent.
 _IN_DOUBT: Final = _OPEN.where(
+    aside(_MESSAGES.c.channel) == bindparam("channel"),
     _MESSAGES.c.state == MessageState.UNCONFIRMED,
     or_(
         _MESSAGES.c.look_at <= bindparam("now"),
@@ -149,15 +161,17 @@ _IN_DOUBT: Final = _OPEN.where(
         & (_MESSAGES.c.looks == 0)
         & (_MESSAGES.c.claimed_at <= bindparam("first_look")),
     ),
-).order_by(_MESSAGES.c.claimed_at, _MESSAGES.c.id)
+).order_by(_MESSAGES.c.due_at, _MESSAGES.c.id)
 _UNHEARD: Final = _OPEN.where(
-    _MESSAGES.c.state == MessageState.ACCEPTED,
+    # By the index of claims, so that old ones are not read again and again. Not by when it was
+    # due: what a pause held back was due long before it left.
+    _MESSAGES.c.channel == bindparam("channel"),
+    _MESSAGES.c.claimed_at <= bindparam("until"),
+    _MESSAGES.c.claimed_at > bindparam("since"),
+    aside(_MESSAGES.c.state) == MessageState.ACCEPTED,
     _MESSAGES.c.accepted_at <= bindparam("until"),
-    # By the index of what is due, so that old ones are not read again and again.
-    _MESSAGES.c.due_at <= bindparam("until"),
-    _MESSAGES.c.due_at > bindparam("since"),
     or_(
         _MESSAGES.c.look_at <= bindparam("now"),
         _MESSAGES.c.look_at.is_(None) & (_MESSAGES.c.looks == 0),
     ),
-).order_by(_MESSAGES.c.due_at, _MESSAGES.c.id)
+).order_by(_MESSAGES.c.claimed_at, _MESSAGES.c.id)

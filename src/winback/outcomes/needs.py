@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from winback.business import Business
 from winback.clock import local_date
+from winback.database.among import aside
 from winback.database.tables import Case, ChannelPause, Event, Message, Pause, RejectedRow
 from winback.messages.publishing import failing_edits
 from winback.outcomes.account import UNFINISHED_AFTER
@@ -18,7 +19,7 @@ from winback.outcomes.figures import Need
 from winback.outcomes.unknown import Unknown, by_day, read_unknown
 from winback.outcomes.unplanned import read_unplanned
 from winback.outcomes.unprepared import read_unprepared
-from winback.states import CaseKind, CaseState, EventState, MessageState, Mode
+from winback.states import CaseKind, CaseState, Channel, EventState, MessageState, Mode
 from winback.vouchers.stock import LOW_SHARE, StockLine
 
 _DOUBTED_FOR: Final = timedelta(hours=25)
@@ -195,10 +196,11 @@ def _undone(
 
 def _unfinished(now: datetime) -> Select[Any]:
     return select(func.count(), func.min(Message.accepted_at)).where(
-        Message.state == MessageState.ACCEPTED,
+        aside(Message.state) == MessageState.ACCEPTED,
         Message.accepted_at <= now - UNFINISHED_AFTER,
-        # By the index of what is due: what is long past is in the account of its day alone.
-        Message.due_at > now - timedelta(days=14),
+        # By the index of claims: what is long past is in the account of its day alone.
+        Message.channel.in_((Channel.EMAIL, Channel.SMS)),
+        Message.claimed_at > now - timedelta(days=14),
     )
 
 
