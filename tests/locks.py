@@ -35,3 +35,17 @@ def in_each_others_way(
         session.execute(wanted.with_for_update())
         session.commit()
         return working.result()
+
+
+def behind(engine: Engine, first: Callable[[Session], object], work: Callable[[], T]) -> T:
+    """Let ``work`` begin when ``first`` is done and not committed, and commit once it waits.
+
+    Commits, too, where ``work`` waits for nothing and is through. Gives what ``work`` gave.
+    """
+    with Session(engine) as session, ThreadPoolExecutor(1) as pool:
+        first(session)
+        working = pool.submit(work)
+        while not session.scalar(_WAITS) and not working.done():
+            pass
+        session.commit()
+        return working.result()

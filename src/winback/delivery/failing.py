@@ -43,7 +43,7 @@ def fail_refused(session: Session, run: Run, ended: Sequence[Ended]) -> None:
         if one.claimed.voucher_id is not None:
             return_unsent(session, one.claimed.voucher_id, one.claimed.message_id, run.now)
         if refused.scope == "recipient_opted_out":
-            _suppress(session, run, one.claimed)
+            _suppress(session, run, one.claimed, row)
         elif refused.scope == "address_invalid" and row.contact_point_id is not None:
             close_contact_point(session, row.contact_point_id, now=run.now)
         elif refused.scope == "country":
@@ -52,7 +52,7 @@ def fail_refused(session: Session, run: Run, ended: Sequence[Ended]) -> None:
     fall(session, run, [_fallen(one.claimed, refused, row) for one, refused, row in open_ones])
 
 
-def _suppress(session: Session, run: Run, claimed: Claimed) -> None:
+def _suppress(session: Session, run: Run, claimed: Claimed, row: Found) -> None:
     """Take the provider's word for a no that it holds (FACTS.md TW-17, 21610)."""
     suppress(
         session,
@@ -60,11 +60,11 @@ def _suppress(session: Session, run: Run, claimed: Claimed) -> None:
         reason=SuppressionReason.STOPPED,
         source=claimed.provider,
         at=run.now,
-        customer_id=claimed.customer_id,
+        customer_id=row.customer_id,
         address_hash=claimed.point.address_hash,
     )
     why = f"{claimed.provider} holds a no of this person"
-    move_all(session, [claimed.enrollment_id], EnrollmentEvent.OPTED_OUT, now=run.now, why=why)
+    move_all(session, [row.enrollment_id], EnrollmentEvent.OPTED_OUT, now=run.now, why=why)
 
 
 def _fallen(claimed: Claimed, refused: Refused, row: Found) -> Fallen:
@@ -72,8 +72,9 @@ def _fallen(claimed: Claimed, refused: Refused, row: Found) -> Fallen:
     stands = waits and row.next_step == row.step
     return Fallen(
         message_id=claimed.message_id,
-        enrollment_id=claimed.enrollment_id,
-        customer_id=claimed.customer_id,
+        # The row's: two customers may have become one during the call.
+        enrollment_id=row.enrollment_id,
+        customer_id=row.customer_id,
         campaign_version_id=row.campaign_version_id,
         step=claimed.step,
         is_answer=claimed.is_answer,

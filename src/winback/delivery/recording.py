@@ -55,8 +55,15 @@ def record_results(session: Session, run: Run, called: Sequence[Called]) -> None
 
 
 def _rows(session: Session, ids: Sequence[int]) -> dict[int, Found]:
-    found = session.connection().execute(_CALLED, {"ids": ids})
-    return {row.id: row for row in map(Found._make, found)}
+    rows: dict[int, Found] = {}
+    # Where it waited for a merge, PostgreSQL leaves out what is of another enrollment by then. Of
+    # what it locked, and leaves out still, nothing is left: erased, or not ours to begin with.
+    for _ in range(2):
+        missing = [id_ for id_ in ids if id_ not in rows]
+        if missing:
+            found = session.connection().execute(_CALLED, {"ids": missing})
+            rows |= {row.id: row for row in map(Found._make, found)}
+    return rows
 
 
 # In the order of Found.
@@ -114,8 +121,9 @@ def _accept(session: Session, run: Run, ended: Sequence[Ended]) -> None:
         session,
         run,
         [
-            Done(one.claimed.enrollment_id, one.claimed.step, StepEnd.ACCEPTED)
-            for one, _ in ended
+            # The row's: a merge lets another enrollment go on with it.
+            Done(row.enrollment_id, one.claimed.step, StepEnd.ACCEPTED)
+            for one, row in ended
             if not one.claimed.is_answer
         ],
     )

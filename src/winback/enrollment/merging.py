@@ -34,13 +34,14 @@ from winback.enrollment.moving import move, move_all
 from winback.enrollment.once import Passage, how_it_was_over
 from winback.enrollment.passing import Got, go_past
 from winback.enrollment.timeline import ARRIVED
-from winback.states import (
-    OPEN_ENROLLMENTS,
-    CaseState,
-    EnrollmentState,
-    MessageState,
-    VoucherState,
+from winback.enrollment.under_way import (
+    IN_FLIGHT_OR_IN_DOUBT,
+    called_for,
+    lock_both,
+    may_take,
+    take,
 )
+from winback.states import OPEN_ENROLLMENTS, CaseState, EnrollmentState, VoucherState
 from winback.vouchers.reserving import release
 
 _WHY: Final = "two customers became one"
@@ -71,8 +72,7 @@ def merge_customers(
     if one == other:
         return one
     here = _Here(now, zone, currency)
-    # First of all: whoever enrolls one of them this moment is through before we look.
-    session.execute(_BOTH, {"ids": (one, other)})
+    lock_both(session, one, other)
     kept, gone = _who_stays(session, one, other)
     ended = _end_younger(session, here, kept, gone)
     unite_customers(session, kept, gone, now=now, currency=currency)
@@ -142,7 +142,7 @@ def _go_on_as_one(session: Session, here: _Here, person: int, ended: Row[Any] | 
         return
     if goes_on.state is EnrollmentState.HELD_OUT:
         return
-    _count_what_they_got(session, here, goes_on, others)
+    _count_what_they_got(session, here, goes_on, others=others, ended=ended)
     if ended is not None:
         _keep_word(session, here, goes_on, ended)
 
@@ -172,30 +172,48 @@ def _passage(row: Row[Any], *, is_merged: bool = False) -> Passage:
 
 
 def _count_what_they_got(
-    session: Session, here: _Here, goes_on: Row[Any], others: Sequence[Row[Any]]
+    session: Session,
+    here: _Here,
+    goes_on: Row[Any],
+    *,
+    others: Sequence[Row[Any]],
+    ended: Row[Any] | None,
 ) -> None:
-    """P1, P6: what the person got in the same lapse, or at the same time, is not given again."""
+    """P1, P6: what the person got in the same lapse, or at the same time, is not given again.
+
+    What is being called may come back: it goes along, and the enrollment stands at its step.
+    """
     counted = [
         row.id
         for row in others
         if row.lapsed_on == goes_on.lapsed_on or row.ended_at >= goes_on.enrolled_at
     ]
-    got = _got(session, counted)
-    if not got:
+    called = called_for(session, ended) if ended is not None and ended.id in counted else None
+    got = _got(session, counted, but_for=called)
+    if not got and called is None:
         return
     # Planned anew on its day, with what it may carry then.
     cancel_queued(session, [goes_on.id], now=here.now, why=_WHY, which=Which.OF_THE_TIMELINE)
     release(session, goes_on.id, here.now)
     _take_over_vouchers(session, goes_on.id, counted)
-    last_at = max([*got.values(), *_got(session, [goes_on.id]).values()])
-    go_past(session, here, Got(goes_on.id, got, last_at, f"sent before {_WHY}"))
+    stands_at = None
+    if called is not None and may_take(session, called, goes_on, got):
+        take(session, called, goes_on, now=here.now, why=_WHY)
+        stands_at = called.step
+    elif called is not None:
+        got.setdefault(called.step, called.claimed_at)
+    last_at = max([*got.values(), *_got(session, [goes_on.id]).values()], default=here.now)
+    go_past(session, here, Got(goes_on.id, got, last_at, f"sent before {_WHY}", stands_at))
 
 
-def _got(session: Session, enrollment_ids: Collection[int]) -> dict[str, datetime]:
+def _got(
+    session: Session, enrollment_ids: Collection[int], *, but_for: Row[Any] | None = None
+) -> dict[str, datetime]:
     """Give when each step went out, or may have: its message, or the case of a call or letter."""
     got: dict[str, datetime] = {}
+    asked = {"ids": enrollment_ids, "but_for": but_for.id if but_for is not None else 0}
     for statement in (_SENT, _ARRIVED):
-        for step, at in session.execute(statement, {"ids": enrollment_ids}):
+        for step, at in session.execute(statement, asked):
             got[step] = max(at, got.get(step, at))
     return got
 
@@ -239,18 +257,14 @@ _ENROLLMENTS: Final = select(
     Enrollment.enrolled_at,
     Enrollment.ended_at,
     Enrollment.is_left_out,
+    Enrollment.customer_id,
+    Enrollment.next_step,
     Enrollment.due_on,
     Enrollment.is_asleep,
     Enrollment.is_gentle,
     Enrollment.sleeps,
 ).order_by(Enrollment.enrolled_at, Enrollment.id)
 _IDS: Final[BindParameter[Any]] = bindparam("ids", expanding=True)
-_BOTH: Final = (
-    select(Customer.id)
-    .where(Customer.id.in_(_IDS))
-    .order_by(Customer.id)
-    .with_for_update(key_share=True)
-)
 _MERGED: Final = select(Move.thing_id).where(
     Move.thing == "enrollment", Move.thing_id.in_(_IDS), Move.event == EnrollmentEvent.MERGED
 )
@@ -262,7 +276,8 @@ _SENT: Final = (
             Message.enrollment_id.in_(_IDS),
             ~Message.is_answer,
             Message.accepted_at.is_(None),
-            Message.state.in_((MessageState.SENDING, MessageState.UNCONFIRMED)),
+            Message.state.in_(IN_FLIGHT_OR_IN_DOUBT),
+            Message.id != bindparam("but_for"),
         )
     )
 )

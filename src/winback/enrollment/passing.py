@@ -48,6 +48,8 @@ class Got:
     steps: Mapping[str, datetime]
     last_at: datetime
     why: str
+    stands_at: str | None = None
+    """The step that is being sent to them by now: the enrollment goes on from there."""
 
 
 def pass_steps(session: Session, run: Standpoint, done: Sequence[Done]) -> None:
@@ -75,15 +77,23 @@ def go_past(session: Session, run: Standpoint, got: Got) -> None:
     writes, names = CursorWrites(run), [step.step for step in campaign.steps]
     here = len(names) if row.next_step is None else campaign.position(row.next_step)
     behind = max([here, *(place + 1 for place, name in enumerate(names) if name in got.steps)])
+    if got.stands_at is not None:
+        behind = max(behind, campaign.position(got.stands_at))
     # One that is being sent gets its passage when the provider has answered.
     on_their_way, done = steps_on_their_way(session, row.id), set(given.done)
+    later = f"{got.stands_at} is being sent" if got.stands_at else f"a later step was {got.why}"
     for place, name in enumerate(names[:behind]):
         is_over = place >= here and name not in on_their_way
         if name not in done and (name in got.steps or is_over):
-            why = got.why if name in got.steps else f"a later step was {got.why}"
+            why = got.why if name in got.steps else later
             at = got.steps.get(name, run.now)
             writes.end_step(row, StepEnd.PASSED, Passed(name, why), at=at)
             done.add(name)
+    if got.stands_at is not None:
+        due_on = _due_day(row, campaign, Next(got.stands_at, run.today))
+        writes.move_cursor(row, next_step=got.stands_at, due_on=due_on)
+        writes.write(session)
+        return
     following = _following(
         campaign,
         names[behind - 1] if behind else None,
