@@ -67,14 +67,16 @@ def unite_customers(
 
 def _move_contact_points(session: Session, kept: int, gone: int) -> None:
     """Move addresses; one that both have stays once, and stays unreachable if it was."""
-    theirs = session.scalars(select(ContactPoint).where(ContactPoint.customer_id == gone)).all()
-    ours = {
-        (point.channel, point.address): point
-        for point in session.scalars(
-            select(ContactPoint).where(ContactPoint.customer_id == kept)
-        ).all()
-    }
-    for point in theirs:
+    # Locked first: a claim that has just referred to one of them is through before we look.
+    points = session.scalars(
+        select(ContactPoint)
+        .where(ContactPoint.customer_id.in_((kept, gone)))
+        .order_by(ContactPoint.id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).all()
+    ours = {(point.channel, point.address): point for point in points if point.customer_id == kept}
+    for point in [point for point in points if point.customer_id == gone]:
         same = ours.get((point.channel, point.address))
         if same is None:
             point.customer_id = kept
