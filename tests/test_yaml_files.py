@@ -102,6 +102,15 @@ def test_every_place_has_its_line(tmp_path: Path) -> None:
     assert line_of(lines, ("z",)) == 1
 
 
+@pytest.mark.parametrize("word", ["2026-02-30", "2026-01-01 99:00:00", "0b_", "9" * 5000])
+def test_what_only_looks_like_a_date_or_a_number_is_a_sentence(tmp_path: Path, word: str) -> None:
+    """A day that is in no calendar is a mistake with its line, like any other."""
+    [mistake] = mistakes_in(tmp_path, f"inner: {{size: 1}}\nname: {word}\n")
+
+    assert mistake.line == 2
+    assert mistake.what == f"not YAML: '{word[:40]}' is no date and no number"
+
+
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(max_size=5),

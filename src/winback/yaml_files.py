@@ -18,6 +18,7 @@ from winback.logs import hide_passwords
 M = TypeVar("M", bound=BaseModel)
 Place = tuple[str | int, ...]
 _SHORT: Final = 5
+_LONGEST_WORD: Final = 40
 
 
 class Strict(BaseModel):
@@ -39,6 +40,14 @@ class _Loader(yaml.SafeLoader):
             mark = node.start_mark
             raise yaml.composer.ComposerError(None, None, "a merge key: write it out", mark)
         return node
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: FBT001, FBT002 - PyYAML's own
+        """Say of a word that only looks like a date or a number where it stands."""
+        try:
+            return super().construct_object(node, deep)
+        except ValueError as wrong:
+            problem = f"{str(node.value)[:_LONGEST_WORD]!r} is no date and no number"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from wrong
 
 
 def read_yaml(path: Path, shown_as: str) -> tuple[Any, dict[Place, int]]:
@@ -65,6 +74,9 @@ def read_text(path: Path, shown_as: str) -> str:
         raise FileMistakes([Mistake(shown_as, 1, "this file is missing", "create it")]) from None
     except UnicodeDecodeError:
         raise FileMistakes([Mistake(shown_as, 1, "not UTF-8 text", "save it as UTF-8")]) from None
+    except OSError as refused:
+        what = f"this file cannot be read: {refused.strerror}"
+        raise FileMistakes([Mistake(shown_as, 1, what, "let winback read it")]) from None
 
 
 def parse_yaml(text: str, shown_as: str) -> tuple[Any, dict[Place, int]]:

@@ -177,6 +177,7 @@ def test_mistakes_of_form_name_their_line(
         ("subject: |\n  a\n  b", 2, "line break"),
         ("- a", 2, "has no keys"),
         ("subject: a: b", 2, "not YAML"),
+        ("subject: 2026-02-30", 1, "not YAML"),
         ("subject: '{{ x|nope }}'", 2, "unknown filter"),
     ],
 )

@@ -64,7 +64,8 @@ def take_apart(source: Source) -> Parts:
     body = "\n" * found[0].count("\n") + source.text[found.end() :]
     try:
         written = yaml.safe_load(found[1] or "") or {}
-    except yaml.YAMLError as broken:
+    except (yaml.YAMLError, ValueError) as broken:
+        # ValueError: a day such as 2026-02-30, which YAML takes for a date.
         mark = getattr(broken, "problem_mark", None)
         line = mark.line + 2 if mark else 1
         wrong = Mistake(
