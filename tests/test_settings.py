@@ -88,6 +88,13 @@ def test_a_home_without_settings_is_told(tmp_path: Path) -> None:
         ({"policies": {"quiet_hours": {"sms": "any"}}}, "use one of|did you mean"),
         ({"policies": {"quiet_hours": "strickt"}}, "did you mean strict?"),
         ({"policies": {"warm_up": "fast"}}, "did you mean|use one of"),
+        ({"policies": {"daily_limits": {"sms": 10**12}}}, "less than or equal to"),
+        ({"policies": {"daily_limits": {"sms": False}}}, "no number; write how many"),
+        ({"policies": {"in_flight": True}}, "no number; write how many"),
+        ({"policies": {"caps": {"sms": "3 per day and 2 per day"}}}, "per day twice"),
+        ({"economics": {"margin": "most%"}}, "write 40%"),
+        ({"economics": {"email_cost": 1e30}}, "less than or equal to"),
+        ({"value": {"high": "top 200%"}}, "less than or equal to 1"),
         ({"mode": "life"}, "did you mean live?"),
         ({"heartbeat_url": "ping"}, "no address"),
         ({"bussiness": 1}, "did you mean business?"),
@@ -103,6 +110,33 @@ def test_impossible_values_are_refused(tmp_path: Path, keys: dict[str, Any], sen
     """What is wrong, and what to write instead."""
     with pytest.raises(FileMistakes, match=sentence):
         load_settings(home_with(tmp_path, **keys))
+
+
+@pytest.mark.parametrize(
+    "pace",
+    [
+        *(0.0, -2.0, 1e-300, float("nan"), float("inf"), 5, True, None, ["off"], {"off": 1}),
+        *("0 per second", "0.0000001 per second", f"{'9' * 400} per second", "-1 per second"),
+    ],
+    ids=lambda pace: repr(pace)[:20],
+)
+def test_an_impossible_pace_is_refused(tmp_path: Path, pace: object) -> None:
+    """One at which nobody could ever be called, or that is no pace at all; a sentence says so."""
+    for channel in ("sms", "email"):
+        with pytest.raises(FileMistakes, match="is no pace. write .*, 12 per second") as found:
+            load_settings(home_with(tmp_path, policies={"pace": {channel: pace}}))
+        assert len(found.value.mistakes) == 1
+
+
+@pytest.mark.parametrize(
+    ("written", "pace"),
+    [(0.5, 0.5), ("0.001 per second", 0.001), ("toll free", 3.0), (False, "off"), ("auto", "auto")],
+)
+def test_a_possible_pace_is_read(tmp_path: Path, written: object, pace: object) -> None:
+    """In figures, by the kind of number, or in a word; YAML reads off as false."""
+    home = home_with(tmp_path, policies={"pace": {"sms": written}})
+
+    assert load_settings(home).policies.pace.sms == pace
 
 
 @pytest.mark.parametrize(

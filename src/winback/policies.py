@@ -31,6 +31,8 @@ def _cap(written: Any) -> Any:
         match = re.fullmatch(r"\s*(\d+) per (day|week)\s*", part)
         if match is None:
             raise ValueError(f"{written!r} is no cap: write 1 per day and 2 per week")
+        if match[2] in found:
+            raise ValueError(f"{written!r} says per {match[2]} twice: keep one")
         found[match[2]] = int(match[1])
     return Cap(found.get("day"), found.get("week"))
 
@@ -49,20 +51,31 @@ SMS_PACES: Final = {"long code": 1.0, "toll free": 3.0, "short code": 100.0}
 """Segments a second that a kind of number carries (FACTS.md TW-19)."""
 
 
+_SLOWEST: Final = 0.001
+"""Four an hour; far slower ones would come to instants that no calendar has."""
+
+
 def _pace(written: Any) -> Any:
     # YAML 1.1 reads a bare ``off`` as false.
     if written is False or written == "off":
         return "off"
-    if written == "auto" or isinstance(written, float):
+    if written == "auto":
         return written
+    pace = written if isinstance(written, float) else _in_figures(str(written))
+    # "nan" and "inf" are floats, but no pace.
+    if pace is None or not _SLOWEST <= pace < float("inf"):
+        raise ValueError(
+            f"{written!r} is no pace: write long code, toll free, short code, "
+            f"12 per second ({_SLOWEST} at least) or off"
+        )
+    return pace
+
+
+def _in_figures(written: str) -> float | None:
     if written in SMS_PACES:
         return SMS_PACES[written]
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?) per second\s*", str(written))
-    if found is None or float(found[1]) == 0:
-        raise ValueError(
-            f"{written!r} is no pace: write long code, toll free, short code, 12 per second or off"
-        )
-    return float(found[1])
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?) per second\s*", written)
+    return None if found is None else float(found[1])
 
 
 PaceField = Annotated[Literal["auto", "off"] | float, BeforeValidator(_pace)]
@@ -76,12 +89,22 @@ class PaceSettings(Strict):
     """By the kind of number that texts come from (FACTS.md TW-19), or in figures."""
 
 
+def _count(written: Any) -> Any:
+    # YAML 1.1 reads a bare ``on`` or ``off`` as true or false, which are numbers to Python.
+    if isinstance(written, bool):
+        raise ValueError(f"{written!r} is no number: write how many")
+    return written
+
+
+Count = Annotated[int, BeforeValidator(_count), Field(ge=0, le=1_000_000_000)]
+
+
 class DailyLimits(Strict):
     """How many messages of a channel leave in one local day of the business."""
 
-    email: Annotated[int, Field(ge=0)] = 2000
-    sms: Annotated[int, Field(ge=0)] = 500
-    sms_segments: Annotated[int, Field(ge=1)] | None = None
+    email: Count = 2000
+    sms: Count = 500
+    sms_segments: Annotated[Count, Field(ge=1)] | None = None
     """A brand's budget at the carriers, over all its numbers (FACTS.md TW-19b); None: none."""
 
 
@@ -158,7 +181,7 @@ class Policies(Strict):
     daily_limits: DailyLimits = DailyLimits()
     pace: PaceSettings = PaceSettings()
     warm_up: Literal["auto", "off"] = "auto"
-    in_flight: Annotated[int, Field(ge=1, le=1000)] = 64
+    in_flight: Annotated[Count, Field(ge=1, le=1000)] = 64
     """Calls that one worker has on their way at a time, and so the most it leaves in doubt."""
 
     @model_validator(mode="before")

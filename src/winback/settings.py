@@ -5,7 +5,7 @@ Loaded once, at the top, and handed down as small values; secrets come from ``en
 
 import re
 from collections.abc import Iterable
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
@@ -71,7 +71,10 @@ def _near_code(code: str, known: Iterable[str], examples: str) -> str:
 
 def _percent(written: Any) -> Any:
     if isinstance(written, str) and written.strip().endswith("%"):
-        return Decimal(written.strip().removesuffix("%").strip()) / 100
+        try:
+            return Decimal(written.strip().removesuffix("%").strip()) / 100
+        except InvalidOperation as broken:
+            raise ValueError(f"{written!r} is no share: write 40%") from broken
     return written
 
 
@@ -117,7 +120,7 @@ def _one_line(written: str) -> str:
 Line = Annotated[str, AfterValidator(_one_line)]
 Address = Annotated[str, AfterValidator(_address)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
-Cost = Annotated[Decimal, Field(ge=0, allow_inf_nan=False)]
+Cost = Annotated[Decimal, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 
 Share = Annotated[Decimal, BeforeValidator(_percent), Field(ge=0, le=1)]
 """A share between 0 and 1, written as ``40%``."""
@@ -172,7 +175,7 @@ class Economics(Strict):
 class ValueSettings(Strict):
     """Whose value is high: the top share by 24-month spend."""
 
-    high: Annotated[Decimal, BeforeValidator(_top_percent)] = Decimal("0.2")
+    high: Annotated[Decimal, BeforeValidator(_top_percent), Field(le=1)] = Decimal("0.2")
 
 
 class Settings(Strict):
