@@ -123,7 +123,7 @@ def test_impossible_values_are_refused(tmp_path: Path, keys: dict[str, Any], sen
 def test_an_impossible_pace_is_refused(tmp_path: Path, pace: object) -> None:
     """One at which nobody could ever be called, or that is no pace at all; a sentence says so."""
     for channel in ("sms", "email"):
-        with pytest.raises(FileMistakes, match="is no pace. write .*, 12 per second") as found:
+        with pytest.raises(FileMistakes, match=r"is no pace. write .*, 12 per second") as found:
             load_settings(home_with(tmp_path, policies={"pace": {channel: pace}}))
         assert len(found.value.mistakes) == 1
 
