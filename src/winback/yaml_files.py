@@ -27,8 +27,20 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
-class _Loader(yaml.SafeLoader):
-    """The safe loader without aliases: a few lines of them unfold to more than memory holds."""
+class _Lines(yaml.SafeLoader):
+    """The safe loader that tells where it could not read on."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: FBT001, FBT002 - PyYAML's own
+        """Say of a word that only looks like a date or a number where it stands."""
+        try:
+            return super().construct_object(node, deep)
+        except ValueError as wrong:
+            problem = f"{str(node.value)[:_LONGEST_WORD]!r} is no date and no number"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from wrong
+
+
+class _Loader(_Lines):
+    """The loader without aliases: a few lines of them unfold to more than memory holds."""
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         """Refuse ``*name`` and the merge key, with their line."""
@@ -40,14 +52,6 @@ class _Loader(yaml.SafeLoader):
             mark = node.start_mark
             raise yaml.composer.ComposerError(None, None, "a merge key: write it out", mark)
         return node
-
-    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: FBT001, FBT002 - PyYAML's own
-        """Say of a word that only looks like a date or a number where it stands."""
-        try:
-            return super().construct_object(node, deep)
-        except ValueError as wrong:
-            problem = f"{str(node.value)[:_LONGEST_WORD]!r} is no date and no number"
-            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from wrong
 
 
 def read_yaml(path: Path, shown_as: str) -> tuple[Any, dict[Place, int]]:
@@ -87,11 +91,30 @@ def parse_yaml(text: str, shown_as: str) -> tuple[Any, dict[Place, int]]:
     return value, lines
 
 
+def read_nodes(path: Path, shown_as: str) -> tuple[Any, yaml.Node | None]:
+    """Read a file of another program, which may use aliases, with the nodes that know its lines.
+
+    Raises FileMistakes when it is missing, not UTF-8 or not YAML.
+    """
+    return _load(_Lines, read_text(path, shown_as), shown_as)
+
+
 def _parse(text: str, shown_as: str) -> tuple[Any, dict[Place, int], list[Mistake]]:
+    value, node = _load(_Loader, text, shown_as)
+    lines: dict[Place, int] = {(): 1}
+    repeated: list[Mistake] = []
+    if node is not None:
+        _note_lines(node, (), lines, repeated=repeated, shown_as=shown_as)
+    return value, lines, repeated
+
+
+def _load(
+    loader_type: type[yaml.SafeLoader], text: str, shown_as: str
+) -> tuple[Any, yaml.Node | None]:
     try:
-        loader = _Loader(text)
-        node = loader.get_single_node()
-        value = None if node is None else loader.construct_document(node)
+        loader = loader_type(text)
+        node: yaml.Node | None = loader.get_single_node()
+        return (None if node is None else loader.construct_document(node)), node
     except yaml.MarkedYAMLError as broken:
         line = broken.problem_mark.line + 1 if broken.problem_mark else 1
         what = f"not YAML: {broken.problem or broken.context or 'cannot be read'}"
@@ -104,11 +127,6 @@ def _parse(text: str, shown_as: str) -> tuple[Any, dict[Place, int], list[Mistak
         raise FileMistakes([Mistake(shown_as, line, what, "remove it")]) from None
     except RecursionError:
         raise FileMistakes([Mistake(shown_as, 1, "not YAML: too deep", "make it flat")]) from None
-    lines: dict[Place, int] = {(): 1}
-    repeated: list[Mistake] = []
-    if node is not None:
-        _note_lines(node, (), lines, repeated=repeated, shown_as=shown_as)
-    return value, lines, repeated
 
 
 def load_file(path: Path, model: type[M], *, shown_as: str) -> M:

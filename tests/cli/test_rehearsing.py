@@ -76,6 +76,11 @@ def test_what_is_deployed_is_followed(shop: Path) -> None:
         "the day at 09:00, and a send every 60 minutes"
         in rehearse("--at=09:00", "--send-every=60").stdout
     )
+    path.write_text("name: winback\ndeployments: [", encoding="utf-8")
+    taken = rehearse("--days=1")
+    assert taken.stderr.startswith("prefect.yaml:2: not YAML")
+    assert "the schedules of the shipped file are taken" in taken.stderr
+    assert taken.returncode == 0
 
 
 def test_what_a_person_reads_names_nobody(shop: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from winback.errors import ConfigError
 from winback.orchestration import scheduled_dates
-from winback.rehearsal.deployed import AS_SHIPPED, deployed_schedule
+from winback.rehearsal.deployed import AS_SHIPPED, deployed_schedule, deployment_mistakes
 from winback.rehearsal.schedule import Schedule, Times, dates_played, moments
 from winback.rehearsal.telling import says_when
 
@@ -199,6 +199,33 @@ async def test_no_file_is_the_shipped_one(tmp_path: Path, written: str | None) -
         (tmp_path / "prefect.yaml").write_text(written, encoding="utf-8")
 
     assert await follow(tmp_path, now=FRIDAY, days=3) == AS_SHIPPED
+
+
+@pytest.mark.parametrize(
+    ("written", "line", "what"),
+    [
+        ("", 0, ""),
+        ("name: winback", 0, ""),
+        ("deployments:", 0, ""),
+        ("name: [winback", 1, "not YAML"),
+        ("- name: winback", 1, "this has no keys"),
+        ("name: winback\ndeployments: daily", 2, "no list stands here"),
+        ("deployments:\n- name: daily\n- daily", 3, "this has no keys"),
+        ("deployments:\n- schedules:\n    cron: 0 10 * * *", 3, "no list stands here"),
+        ("deployments:\n- schedules:\n  - daily", 3, "this has no keys"),
+        ("name: winback\nsince: 2026-02-30", 2, "not YAML"),
+    ],
+)
+def test_a_file_that_cannot_be_followed_says_where(
+    tmp_path: Path, written: str, line: int, what: str
+) -> None:
+    """``winback check`` tells the line, and a rehearsal does not go by another plan in silence."""
+    (tmp_path / "prefect.yaml").write_text(written, encoding="utf-8")
+
+    told = deployment_mistakes(tmp_path)
+
+    assert [one.line for one in told] == ([line] if line else [])
+    assert all(what in one.what for one in told)
 
 
 def test_days_on_which_nothing_runs_count() -> None:

@@ -60,6 +60,7 @@ def _files(home: Path) -> "tuple[list[Mistake], list[str]]":
     """Give the mistakes of all files, and the notices where the files can be read."""
     from winback.campaign.check import check_home, notices
     from winback.errors import FileMistakes
+    from winback.rehearsal.deployed import deployment_mistakes
     from winback.settings import load_settings
     from winback.sources.config import load_sources, notes_on
     from winback.states import Mode
@@ -71,7 +72,7 @@ def _files(home: Path) -> "tuple[list[Mistake], list[str]]":
         mistakes += found.mistakes
         sources = ()
     campaigns, more, warnings = _read_by_campaigns(home)
-    mistakes += more
+    mistakes += more + deployment_mistakes(home)
     if mistakes:
         return sorted(set(mistakes)), []
     settings = load_settings(home)
@@ -127,17 +128,9 @@ def _warm_up_notices(settings: "Settings") -> list[str]:
 
 def _clock_notices(home: Path, zone: str) -> list[str]:
     """Say where a schedule runs by the clock of another place than the business."""
-    import yaml
+    from winback.rehearsal.deployed import deployed_zones
 
-    path = home / "prefect.yaml"
-    if not path.exists():
-        return []
-    planned = yaml.safe_load(path.read_text(encoding="utf-8"))
-    zones = {
-        schedule.get("timezone", "UTC")
-        for deployment in planned.get("deployments", [])
-        for schedule in deployment.get("schedules", [])
-    }
+    zones = deployed_zones(home) if (home / "prefect.yaml").exists() else set[str]()
     return [
         f"prefect.yaml: a schedule runs by the clock of {other}, the business by that of {zone}"
         for other in sorted(zones - {zone})

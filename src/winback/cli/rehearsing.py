@@ -1,6 +1,7 @@
 """``winback rehearse``: the days to come, nothing written and nothing sent."""
 
 import asyncio
+import sys
 from datetime import datetime, time
 from typing import TYPE_CHECKING, Annotated
 
@@ -94,9 +95,11 @@ def _schedule(
 
 async def _deployed(business: "Business", *, now: datetime, days: int) -> "Schedule":
     from winback.orchestration import scheduled_dates
-    from winback.rehearsal.deployed import deployed_schedule
+    from winback.rehearsal.deployed import deployed_schedule, deployment_mistakes
 
     home, zone = business.environment.home, business.zone
+    for mistake in deployment_mistakes(home):
+        sys.stderr.write(f"{mistake}; the schedules of the shipped file are taken\n")
     return await deployed_schedule(home, now=now, days=days, zone=zone, dates=scheduled_dates)
 
 

@@ -10,8 +10,9 @@ from zoneinfo import ZoneInfo
 import yaml
 
 from winback.clock import day_start, local_date
-from winback.errors import ConfigError
+from winback.errors import ConfigError, FileMistakes, Mistake
 from winback.rehearsal.schedule import Schedule, Times
+from winback.yaml_files import read_nodes
 
 AS_SHIPPED: Final = Schedule(time(10), timedelta(minutes=15))
 """What the shipped ``prefect.yaml`` says, in the business's own time."""
@@ -19,6 +20,7 @@ AS_SHIPPED: Final = Schedule(time(10), timedelta(minutes=15))
 Dates = Callable[[Mapping[str, Any], datetime, datetime], Awaitable[Iterable[datetime]]]
 """Gives when one schedule, as it is written, runs between two instants; ValueError: never."""
 
+_FILE: Final = "prefect.yaml"
 _DAY: Final = "flows/reactivate.py:reactivate"
 _SEND: Final = "flows/send.py:send"
 _DAILY: Final = re.compile(r"(\d{1,2}) (\d{1,2}) \* \* \*")
@@ -31,12 +33,12 @@ async def deployed_schedule(
     """Give when the schedules of a home folder's ``prefect.yaml`` run, for so many days to come.
 
     All active schedules of the day's flow and of the send flow are followed, of whatever kind and
-    in their own time zones. A file that is missing or no YAML is taken as shipped. Raises
-    ConfigError for a schedule that Prefect would refuse.
+    in their own time zones. A file that is missing, or has ``deployment_mistakes``, is taken as
+    shipped. Raises ConfigError for a schedule that Prefect would refuse.
     """
     try:
-        written = yaml.safe_load((home / "prefect.yaml").read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        written = _read(home)
+    except FileMistakes:
         return AS_SHIPPED
     today = local_date(now, zone)
     span = day_start(today, zone), day_start(today + timedelta(days=days + 1), zone)
@@ -48,6 +50,53 @@ async def deployed_schedule(
         day_by=await _times(whole, _DAY, span, dates),
         sends_by=await _times(sends, _SEND, span, dates),
     )
+
+
+def deployment_mistakes(home: Path) -> list[Mistake]:
+    """Give what keeps ``prefect.yaml`` from being followed; nothing where there is no file."""
+    try:
+        if (home / _FILE).exists():
+            _read(home)
+    except FileMistakes as found:
+        return found.mistakes
+    return []
+
+
+def deployed_zones(home: Path) -> set[str]:
+    """Give the time zones of all schedules; raises FileMistakes for a file that cannot be read."""
+    return {
+        str(schedule.get("timezone") or "UTC")
+        for deployment in _listed(_read(home), "deployments")
+        for schedule in _listed(deployment, "schedules")
+        if isinstance(schedule, dict)
+    }
+
+
+def _read(home: Path) -> Any:
+    """Read the file; raises FileMistakes where it is missing, no YAML, or lists are none."""
+    written, root = read_nodes(home / _FILE, _FILE)
+    if root is None:
+        return None
+    if not isinstance(root, yaml.MappingNode):
+        raise FileMistakes([Mistake(_FILE, 1, "this has no keys", "write deployments:")])
+    for deployment in _nodes(root, "deployments"):
+        _nodes(deployment, "schedules")
+    return written
+
+
+def _nodes(parent: yaml.Node, key: str) -> Sequence[yaml.Node]:
+    """Give what is listed under a key, if it is there; raises FileMistakes for another form."""
+    found = [node for name, node in parent.value if name.value == key]
+    if not found or found[0].tag == "tag:yaml.org,2002:null":
+        return []
+    if not isinstance(found[0], yaml.SequenceNode):
+        what = f"{key}: no list stands here"
+        raise FileMistakes([Mistake(_FILE, found[0].start_mark.line + 1, what, "begin it with -")])
+    for one in found[0].value:
+        if not isinstance(one, yaml.MappingNode):
+            what = f"{key}: this has no keys"
+            raise FileMistakes([Mistake(_FILE, one.start_mark.line + 1, what, "write key: value")])
+    return list(found[0].value)
 
 
 def _schedules(written: Any, entrypoint: str) -> Sequence[Mapping[str, Any]]:
