@@ -3,6 +3,7 @@
 import json
 from datetime import date, datetime
 
+import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -173,6 +174,44 @@ def test_erasure_takes_a_providers_words_that_name_the_address(
         ]
     )
     assert MAIL not in told.lower()
+
+
+@pytest.mark.parametrize(
+    ("address", "written"),
+    [
+        pytest.param("jürgen@example.com", "jürgen@example.com", id="as it is"),
+        pytest.param("jürgen@example.com", "Jürgen <Jürgen@Example.COM>", id="capitals"),
+        pytest.param("jürgen@example.com", "JÜRGEN@EXAMPLE.COM", id="shouted"),
+        pytest.param("anna@bücher.example", "anna@xn--bcher-kva.example", id="domain in ASCII"),
+        pytest.param("anna@bücher.example", "Anna@Bücher.Example", id="domain in Unicode"),
+    ],
+)
+def test_erasure_finds_an_address_with_other_letters(
+    session: Session, now: datetime, address: str, written: str
+) -> None:
+    """FACTS.md LAW-39: SQLite keeps them as numbers, and knows no capitals but those of ASCII."""
+    ada = _person(session, now)
+    add_point(session, ada, address, now)
+    for key, body in (("hers", {"from": written}), ("another's", {"from": "jurgen@example.com"})):
+        session.add(
+            Event(
+                key=key,
+                origin="sendgrid.inbound",
+                body=body,
+                received_at=now,
+                state=EventState.DEAD,
+            )
+        )
+    message = session.scalars(select(Message)).one()
+    message.reason = f"550 no mailbox <{written}> here"
+
+    erase_customer(session, ada.id, now=now, secret=SECRET)
+    session.expire_all()
+
+    bodies = dict(session.execute(select(Event.key, Event.body)).tuples().all())
+    assert bodies["hers"] == {}
+    assert bodies["another's"] == {"from": "jurgen@example.com"}
+    assert message.reason == ""
 
 
 def test_an_associate_can_stop_all_marketing(session: Session, now: datetime) -> None:

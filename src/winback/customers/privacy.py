@@ -4,13 +4,27 @@ FACTS.md LAW-39 (erasure keeps a keyed hash, so that nobody is contacted again a
 re-import), LAW-41 (the export says what was sent, and why).
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, Text, cast, delete, func, inspect, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    SQLColumnExpression,
+    Text,
+    cast,
+    delete,
+    func,
+    inspect,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.orm import Session
 
 from winback.customers.identity import address_hash
+from winback.customers.spelling import spellings, spellings_in_json
 from winback.customers.suppression import person_of, suppress
 from winback.database.tables import (
     Case,
@@ -146,22 +160,19 @@ def erase_customer(session: Session, customer_id: int, *, now: datetime, secret:
 
 
 def _forget_address(session: Session, ids: list[int], address: str) -> None:
-    """Empty what names the address, in whatever case a provider wrote it."""
-    named = address.lower()
+    """Empty what names the address, in whatever case and form a provider wrote it."""
+    ways = spellings(address)
     # Dead letters and callbacks that were never matched to a message name it too.
     session.execute(
         update(Event)
-        .where(func.lower(cast(Event.body, Text)).contains(named, autoescape=True))
+        .where(_names(cast(Event.body, Text), spellings_in_json(address)))
         .values(body={}, error="")
     )
     # What a provider said when it refused a message is kept on the message and in its history.
     theirs = select(Message.id).where(Message.customer_id.in_(ids))
     session.execute(
         update(Message)
-        .where(
-            Message.customer_id.in_(ids),
-            func.lower(Message.reason).contains(named, autoescape=True),
-        )
+        .where(Message.customer_id.in_(ids), _names(Message.reason, ways))
         .values(reason="")
     )
     session.execute(
@@ -169,10 +180,14 @@ def _forget_address(session: Session, ids: list[int], address: str) -> None:
         .where(
             Move.thing == "message",
             Move.thing_id.in_(theirs),
-            func.lower(Move.why).contains(named, autoescape=True),
+            _names(Move.why, ways),
         )
         .values(why="")
     )
+
+
+def _names(text: SQLColumnExpression[str], ways: Sequence[str]) -> ColumnElement[bool]:
+    return or_(*(func.lower(text).contains(way, autoescape=True) for way in ways))
 
 
 def _forget_messages(session: Session, ids: list[int]) -> None:
