@@ -17,9 +17,17 @@ from winback.processes import ask_ps, find_processes, start_apart, stop
 # As Prefect's worker and its runs: a session of its own for each, and no word passed on.
 WORKER = """
 import signal, subprocess, sys
-signal.signal(signal.SIGTERM, signal.SIG_IGN)
+from pathlib import Path
+
+def end(*_):
+    if run.poll() is not None:
+        Path(sys.argv[2], "heard").touch()
+    sys.exit()
+
 run = subprocess.Popen([sys.executable, "-c", sys.argv[1], *sys.argv[2:]], start_new_session=True)
-run.wait()
+signal.signal(signal.SIGTERM, end)
+while True:
+    signal.pause()
 """
 SENDS = """
 import os, signal, sys
@@ -72,12 +80,12 @@ def lives(pid: int) -> bool:
 
 
 def test_who_sends_gives_back_and_ends(tmp_path: Path) -> None:
-    """Ctrl-C stops all: the run is asked, though its worker ends without a word to it."""
+    """Ctrl-C stops all: the run is asked first, and its worker when it has heard of its end."""
     with at_work(tmp_path, "hears") as (worker, sends):
-        # The worker ends by itself when its run did.
         stop(worker)
 
         assert (tmp_path / "gave back").exists()
+        assert (tmp_path / "heard").exists()
         assert not lives(sends)
         assert worker.returncode == 0
 

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic, sleep
@@ -61,9 +61,11 @@ def end_as_by_ctrl_c() -> None:
 def stop(process: subprocess.Popen[bytes], *, patience: float = _GIVES_BACK_SECONDS) -> None:
     """End a process that was started apart, and all that it started, each in whatever session.
 
-    Prefect's worker gives each run a session of its own, and does not end them when it ends. All
-    are asked to end, so that who sends gives back what it has not called, and killed after so many
-    seconds, or as soon as somebody interrupts the waiting. Safe to repeat.
+    Prefect's worker gives each run a session of its own, and does not end them in order when it
+    ends. Each is asked to end once nobody whom it started lives: a run that sends gives back what
+    it has not called, and tells that it ended while its worker and its server still listen. Who
+    lives after so many seconds is killed, or as soon as somebody interrupts the waiting. Safe to
+    repeat.
     """
     family = {process.pid}
     try:
@@ -78,26 +80,28 @@ def _end(
     """Tell each of a family once, also who joins it meanwhile, and wait until none lives."""
     told: set[int] = set()
     deadline = monotonic() + patience
-    while living := _living(family, find_processes()):
+    while living := _living(family):
         if monotonic() > deadline:
             return
-        for pid in living - told:
-            with suppress(ProcessLookupError):
-                os.kill(pid, word)
-        told |= living
+        waits = set() if word is signal.SIGKILL else {one.parent for one in living}
+        for one in living:
+            if one.pid not in waits | told:
+                told.add(one.pid)
+                with suppress(ProcessLookupError):
+                    os.kill(one.pid, word)
         sleep(_LOOKS_SECONDS)
     process.poll()
 
 
-def _living(family: set[int], processes: Iterable[Kin]) -> set[int]:
+def _living(family: set[int]) -> list[Kin]:
     """Give who of a family lives, and take into it whoever they started."""
-    everybody = list(processes)
+    everybody = list(find_processes())
     while (
         joined := {one.pid for one in everybody if one.parent in family or one.group in family}
         - family
     ):
         family |= joined
-    return family & {one.pid for one in everybody}
+    return [one for one in everybody if one.pid in family]
 
 
 def find_processes() -> Iterator[Kin]:
