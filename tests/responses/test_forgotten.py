@@ -7,6 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from tests.delivery.shop import SECRET
+from tests.locks import behind
 from tests.responses.ears import Ears
 from winback.customers.privacy import erase_customer
 from winback.customers.suppression import is_suppressed
@@ -57,6 +58,24 @@ def test_an_event_about_somebody_who_was_erased_is_applied_and_emptied(
     assert left.body == {}
     assert "ann1" not in kept(shop)
     assert "192.0.2.7" not in kept(shop)
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_an_event_that_is_applied_while_its_person_is_erased_is_emptied(shop: Ears) -> None:
+    """FACTS.md LAW-39: who applies it waits for the erasure; on SQLite all writers take turns."""
+    enrollment, message = shop.written(emails=[MAIL])
+
+    def erase(session: Session) -> None:
+        erase_customer(session, message.customer_id, now=shop.now, secret=SECRET)
+
+    says = {"type": "bounce", "status": "5.1.1", "reason": f"550 no user {MAIL}"}
+    behind(
+        shop.engine, erase, lambda: shop.hear(shop.report(message, "bounce", email=MAIL, **says))
+    )
+
+    assert [one.body for one in shop.events()] == [{}]
+    assert [one.state for one in shop.messages(enrollment)] == ["bounced"]
+    assert "ann1" not in kept(shop)
 
 
 def test_a_bounce_of_an_erased_persons_mail_still_closes_the_message(shop: Ears) -> None:

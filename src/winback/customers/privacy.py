@@ -114,6 +114,10 @@ def erase_customer(session: Session, customer_id: int, *, now: datetime, secret:
     """
     person = person_of(session, customer_id)
     ids = _everyone_of(session, person)
+    # Who applies events about them is waited for, and waits for us (``responses.forgetting``).
+    session.execute(
+        select(Customer.id).where(Customer.id.in_(ids)).order_by(Customer.id).with_for_update()
+    )
     suppress(
         session,
         key=f"erased:{person}",

@@ -21,8 +21,13 @@ from winback.states import SuppressionReason
 
 _VALUES: Final[BindParameter[Any]] = bindparam("values", expanding=True)
 _CUSTOMERS: Final = table_of(Customer)
-_ERASED: Final = select(_CUSTOMERS.c.id).where(
-    _CUSTOMERS.c.id.in_(_VALUES), _CUSTOMERS.c.erased_at.is_not(None)
+_ERASED_AT: Final = (
+    select(_CUSTOMERS.c.id, _CUSTOMERS.c.erased_at)
+    .where(_CUSTOMERS.c.id.in_(_VALUES))
+    .order_by(_CUSTOMERS.c.id)
+    # Whoever is being erased is waited for, and whoever is not can only be after us; a pull, which
+    # changes no key, is in nobody's way.
+    .with_for_update(read=True, key_share=True)
 )
 _SUPPRESSIONS: Final = table_of(Suppression)
 _LEFT_HASHES: Final = select(_SUPPRESSIONS.c.address_hash).where(
@@ -38,6 +43,7 @@ def find_forgotten(
 ) -> set[int]:
     """Give the ids of the events of a batch that are about somebody who was erased.
 
+    Nobody of them is erased meanwhile, until the caller's transaction ends.
     Where nobody is known, the hash that erasing left of the address tells.
     """
     people: dict[int, set[int]] = {}
@@ -50,8 +56,8 @@ def find_forgotten(
             people[event.event_id] = whose
         elif (hashed := _hash(event, matched, secret)) is not None:
             hashes[event.event_id] = hashed
-    erased = _found(session, _ERASED, {one for whose in people.values() for one in whose})
-    left = _found(session, _LEFT_HASHES, {*hashes.values()})
+    erased = _erased(session, {one for whose in people.values() for one in whose})
+    left = _left(session, {*hashes.values()})
     return {id_ for id_, whose in people.items() if whose & erased} | {
         id_ for id_, hashed in hashes.items() if hashed in left
     }
@@ -74,7 +80,14 @@ def _hash(event: Heard, matched: Matched, secret: str) -> str | None:
     return hash_of(event.address, secret, is_phone=event.is_text_message)
 
 
-def _found(session: Session, query: Any, values: Collection[int] | Collection[str]) -> set[Any]:
-    if not values:
+def _erased(session: Session, customer_ids: Collection[int]) -> set[int]:
+    if not customer_ids:
         return set()
-    return {*session.connection().scalars(query, {"values": sorted(values)})}
+    rows = session.connection().execute(_ERASED_AT, {"values": sorted(customer_ids)})
+    return {row.id for row in rows if row.erased_at is not None}
+
+
+def _left(session: Session, hashes: Collection[str]) -> set[str]:
+    if not hashes:
+        return set()
+    return {*session.connection().scalars(_LEFT_HASHES, {"values": sorted(hashes)})}
