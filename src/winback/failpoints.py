@@ -1,4 +1,4 @@
-"""Named points around every commit and every HTTP call, at which a test lets the process die.
+"""Named points around every commit and every call to a provider: there a test lets it die.
 
 ``WINBACK_FAILPOINT=NAME`` or ``NAME:N`` in the environment of a process ends it hard, as a crash
 does, when it passes that point for the first or the Nth time. Without it a point costs one look
@@ -7,7 +7,8 @@ at a global. What is around a transaction or a call says so in one word:
     with Session(engine) as session, committing(session.begin(), "claim"):
     with calling("sendgrid"):
 
-so that no commit and no call can be without its two points (FACTS.md DS-20).
+so that no commit and no such call can be without its two points (FACTS.md DS-20). The heartbeat
+has them too; alert targets, and what ``winback check --online`` asks, have none.
 """
 
 import os
@@ -52,6 +53,7 @@ Commit = Literal[
     "pause.by_hand",
     "customer.by_hand",
     "desk.case",
+    "events.replay",
     "web.keep",
     "respond.events",
     "respond.purchases",

@@ -92,7 +92,7 @@ class CaseState(StrEnum):
 
 
 class EventState(StrEnum):
-    """Where a stored event stands; a dead one could not be read and is kept for replay."""
+    """Where a stored event stands; a dead one could not be read, and is kept (``events``)."""
 
     RECEIVED = "received"
     APPLIED = "applied"

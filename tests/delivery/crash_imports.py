@@ -1,6 +1,7 @@
 """Everything that a process of the crash matrix needs, imported once by the server that forks."""
 
 import alembic.command
+import apprise
 import psycopg
 import sqlalchemy.dialects.postgresql.psycopg
 import twilio.rest.api
@@ -15,5 +16,7 @@ import winback.providers.twilio
 import winback.web.app
 
 winback.cli.make_app()
+# It loads its services when the first target is named.
+apprise.Apprise().add("json://127.0.0.1")
 
-__all__ = ["alembic", "psycopg", "sqlalchemy", "tests", "twilio", "uvicorn", "winback"]
+__all__ = ["alembic", "apprise", "psycopg", "sqlalchemy", "tests", "twilio", "uvicorn", "winback"]

@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from pytest_httpserver import HTTPServer
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
@@ -150,6 +151,9 @@ class Life:
                 words = ("customer", "suppress", FIRST[0], *today)
             case "desk.case":
                 words = ("desk", "note", str(self._open_case()), "rang twice")
+            case "events.replay":
+                self._leave_a_dead_event()
+                words = ("events", "replay")
             case _:
                 words = ("settle", str(self._doubt()), "--not-sent", *today)
         return words
@@ -195,6 +199,20 @@ class Life:
             session.add(case)
             session.flush()
             return case.id
+
+    def _leave_a_dead_event(self) -> None:
+        """Store an event that could not be read by then, and can be now."""
+        with Session(self.engine) as session, session.begin():
+            session.add(
+                Event(
+                    key="sendgrid.events:dead",
+                    origin="sendgrid.events",
+                    body={"event": "processed", "email": "nobody@example.com"},
+                    state=EventState.DEAD,
+                    error="KeyError: 'event'",
+                    received_at=datetime(2026, 3, 3, tzinfo=UTC),
+                )
+            )
 
     def judge(self, *, may_doubt: bool = False) -> None:
         """Hold the stand-ins' record against what was owed: it is asked, not we (P1, P2)."""
@@ -243,8 +261,9 @@ class Life:
 
 @contextmanager
 def living(home: Path, database_url: str, record: Path) -> Iterator[Life]:
-    """Let a shop live, with stand-ins that go on with a record."""
-    with stand_ins(record, seed=_SEED) as stand:
+    """Let a shop live, with stand-ins that go on with a record, and somebody to tell alerts."""
+    with stand_ins(record, seed=_SEED) as stand, HTTPServer(host="127.0.0.1") as operator:
+        operator.expect_request("/alerts").respond_with_data("")
         keys = stand.credentials
         environment = {
             "WINBACK_DATABASE_URL": database_url,
@@ -255,6 +274,7 @@ def living(home: Path, database_url: str, record: Path) -> Iterator[Life]:
             "SENDGRID_WEBHOOK_KEYS": keys.webhook_key,
             "TWILIO_ACCOUNT_SID": keys.account_sid,
             "TWILIO_AUTH_TOKEN": keys.auth_token,
+            "WINBACK_ALERT_URLS": f"json://127.0.0.1:{operator.port}/alerts",
         }
         # Nobody listens for the heartbeat there; it is a call all the same.
         _write_settings(home, f"{stand.url}/heartbeat")

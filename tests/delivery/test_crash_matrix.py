@@ -50,6 +50,7 @@ _BY_HAND: Final = (
     "pause.by_hand",
     "customer.by_hand",
     "desk.case",
+    "events.replay",
     "settle.by_hand",
 )
 """What a person types; the others happen by themselves."""

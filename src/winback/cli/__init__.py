@@ -22,6 +22,7 @@ def make_app() -> typer.Typer:
         database,
         demo,
         desks,
+        events,
         lapsing,
         pausing,
         people,
@@ -63,6 +64,7 @@ def make_app() -> typer.Typer:
         people,
         desks,
         vouchers,
+        events,
         database,
     ):
         group.register(app)

@@ -13,6 +13,7 @@ import typer
 if TYPE_CHECKING:
     from winback.business import Business
 
+_LARGEST = 2**63 - 1
 AsJson = Annotated[bool, typer.Option("--json", help="Print facts as JSON.")]
 AsOf = Annotated[
     str | None,
@@ -40,6 +41,14 @@ def opened(
 
     with open_business(as_of, writes=writes, needs_files=needs_files) as (business, now):
         yield business, now
+
+
+def known_number(written: int | list[int] | None) -> int | list[int] | None:
+    """Refuse a number that no row can have: a database would with an error of its own."""
+    for number in written if isinstance(written, list) else (written,):
+        if number is not None and not 0 < number <= _LARGEST:
+            raise typer.BadParameter(f"nothing has the number {number}")
+    return written
 
 
 def print_json(value: Any) -> None:

@@ -209,7 +209,7 @@ def _dead_events(session: Session) -> tuple[Need, ...]:
         session,
         "dead_events",
         select(func.count(), func.min(Event.received_at)).where(Event.state == EventState.DEAD),
-        "{n} {events} could not be read and are kept",
+        "{n} {events} could not be read and are kept; see: winback events",
     )
 
 
