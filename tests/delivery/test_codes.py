@@ -211,6 +211,41 @@ def test_a_sender_that_is_refused_in_a_country_burns_no_step(
     assert all(shop.states(one) == [("check-in", T, S.ACCEPTED)] for one in there)
 
 
+def test_what_waits_for_a_country_goes_on_with_the_next_poll(
+    shop: Shop, httpserver: HTTPServer, twilio: Twilio
+) -> None:
+    """What was refused there, and what waited meanwhile, leaves as soon as an operator resumes.
+
+    What waits for another country, or another reason, goes on waiting.
+    """
+    shop.now = shop.now.replace(hour=17)
+    twilio({AMERICAN[0]: 30034})
+    refused = shop.enroll(next_step="check-in", phones=[AMERICAN[0]], customer=IN_NEW_YORK)
+    send(shop, httpserver)
+    with Session(shop.engine) as session, session.begin():
+        pause(session, PauseScope.COUNTRY, "GB", by=OPERATOR, why="elections", now=shop.now)
+    later = shop.enroll(next_step="check-in", phones=[AMERICAN[1]], customer=IN_NEW_YORK)
+    at_home = shop.enroll(next_step="check-in", phones=["+447400123456"])
+    assert send(shop, httpserver).postponed == 2
+    before = {one.enrollment_id: one.due_at for one in shop.messages()}
+    assert min(before.values()) > shop.now + timedelta(hours=6)
+
+    twilio({AMERICAN[0]: None})
+    shop.now += MINUTE
+    with Session(shop.engine) as session, session.begin():
+        resume(session, PauseScope.COUNTRY, "US", now=shop.now, zone=shop.business.zone)
+    assert {one.enrollment_id: one.due_at for one in shop.messages()} == {
+        refused: shop.now,
+        later: shop.now,
+        at_home: before[at_home],
+    }
+    send(shop, httpserver)
+
+    for one in (refused, later):
+        assert shop.states(one) == [("check-in", T, S.ACCEPTED)]
+    assert shop.states(at_home) == [("check-in", T, S.QUEUED)]
+
+
 @pytest.mark.parametrize("code", [*COUNTRY, *SENDER_IN_COUNTRY])
 def test_a_refusal_of_a_text_from_before_a_resume_pauses_nothing(shop: Shop, code: int) -> None:
     """An operator let the country go on while it was on its way: it tells nothing of now."""

@@ -21,6 +21,7 @@ from winback.delivery.run import Run
 from winback.delivery.whereabouts import country_of
 from winback.delivery.windows import Opening, tomorrow_start
 from winback.enrollment.conditions import Holds, campaigns_of, conditions_of
+from winback.enrollment.pausing import WAITS_FOR_COUNTRY
 from winback.states import Channel, EnrollmentState, VoucherState
 from winback.vouchers.reserving import NotExported, RunOut, UsedUp
 
@@ -204,7 +205,7 @@ def _holds(
     if today.countries and point is not None and channel is Channel.SMS:
         why = today.countries.get(country_of(point.address) or "")
         if why is not None:
-            yield Hold(tomorrow_start(run.now, run.zone), f"its country is paused: {why}")
+            yield Hold(tomorrow_start(run.now, run.zone), WAITS_FOR_COUNTRY.format(why))
     cap, to_address = run.cap(channel), sight.sent_to(point) if point is not None else []
     for sent in (sight.sent(row.customer_id, channel), to_address):
         until = cap_opens_at(sent, cap, run.now)

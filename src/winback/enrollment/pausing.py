@@ -29,6 +29,8 @@ from winback.states import OPEN_ENROLLMENTS, Channel, EnrollmentState, MessageSt
 OPERATOR: Final = "operator"
 BRAKE: Final = "brake"
 PROVIDER: Final = "provider"
+WAITS_FOR_COUNTRY: Final = "its country is paused: {}"
+"""Why a text is postponed to another day, where texts to its country stand still."""
 
 
 class PauseScope(StrEnum):
@@ -82,12 +84,16 @@ def frozen_since(spans: Iterable[Span], now: datetime) -> datetime | None:
     return since if since is not None and since < now else None
 
 
+_UNSAID: Final = "paused"
+"""What is told of a pause without a reason."""
+
+
 def standing_pauses(session: Session) -> Pauses:
     """Read what stands still now."""
     found = Pauses()
     whole: str | None = None
     for scope, name, why in session.connection().execute(_STANDING):
-        said = why or "paused"
+        said = why or _UNSAID
         if scope == PauseScope.ALL:
             whole = said
         elif scope == PauseScope.CAMPAIGN:
@@ -138,7 +144,8 @@ def resume(
     What another pause still holds stays frozen, and is moved when that one ends.
     """
     held = {"scope": scope, "name": name}
-    if not session.execute(_HELD, held).all():
+    said = session.scalars(_HELD, held).all()
+    if not said:
         return False
     before = standing_pauses(session)
     ended = {"b_scope": scope, "b_name": name, "now": now}
@@ -149,10 +156,12 @@ def resume(
         if since is not None:
             _move_enrollments(session, campaign, since=since, now=now, zone=zone)
     _move_messages(session, before, after, now=now)
+    if scope is PauseScope.COUNTRY:
+        _let_go(session, [why or _UNSAID for why in said], now=now)
     return True
 
 
-_HELD: Final = select(_PAUSES.c.id).where(
+_HELD: Final = select(_PAUSES.c.why).where(
     _PAUSES.c.scope == bindparam("scope"),
     _PAUSES.c.name == bindparam("name"),
     _PAUSES.c.resumed_at.is_(None),
@@ -294,7 +303,27 @@ def _move_messages(session: Session, before: Pauses, after: Pauses, *, now: date
         session.connection().execute(_KEEP_FRESH, moved)
 
 
+def _let_go(session: Session, said: Sequence[str], *, now: datetime) -> None:
+    """Let texts that wait for a country be asked again at once, and not on another day.
+
+    Known by why they wait: what else holds one of them, another country too, holds it again.
+    """
+    # What was refused at its call waits in the words of the pause that came of it.
+    whys = [*said, *(WAITS_FOR_COUNTRY.format(why) for why in said)]
+    session.connection().execute(_LET_GO, {"whys": whys, "now": now})
+
+
 _MESSAGES: Final = table_of(Message)
+_LET_GO: Final = (
+    update(_MESSAGES)
+    .where(
+        _MESSAGES.c.state == MessageState.QUEUED,
+        _MESSAGES.c.due_at > bindparam("now"),
+        _MESSAGES.c.channel == Channel.SMS,
+        _MESSAGES.c.reason.in_(bindparam("whys", expanding=True)),
+    )
+    .values(due_at=bindparam("now"))
+)
 _KEEP_FRESH: Final = (
     update(_MESSAGES)
     .where(_MESSAGES.c.id == bindparam("b_id"), _MESSAGES.c.state == MessageState.QUEUED)
