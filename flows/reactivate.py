@@ -39,8 +39,9 @@ async def reactivate(as_of: str | None = None) -> dict[str, Counts]:
                 "respond": await apply_waiting(),
                 "measure": await measure_outcomes(),
             }
-        await orchestration.publish_day(today, done)
+        # The day is done, whatever becomes of its pages.
         await day.beat(today)
-        # The day is done: a rehearsal that fails is told by its task and fails nothing else.
+        await orchestration.publish_day(today, done)
+        # A rehearsal that fails is told by its task and fails nothing else.
         await rehearse_ahead(return_state=True)  # type: ignore[misc]  # awaitable, of an async task
     return done

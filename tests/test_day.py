@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from tests.shop import make_shop
 from winback.clock import SystemClock
-from winback.day import Day, beat, pull
+from winback.day import Day, beat, pull, run
 from winback.errors import FileMistakes
 from winback.house import open_business
 from winback.outcomes.status import read_status
@@ -20,9 +20,9 @@ TODAY = date(2026, 3, 2)
 
 
 @contextmanager
-def day_with_heartbeat(home: Path, url: str) -> Iterator[Day]:
+def day_with_heartbeat(home: Path, url: str, *, customers: int = 1) -> Iterator[Day]:
     """Open a small shop whose heartbeat goes to an address."""
-    make_shop(home, customers=1, lapsed_on=TODAY)
+    make_shop(home, customers=customers, lapsed_on=TODAY)
     settings = home / "config" / "winback.yaml"
     text = settings.read_text(encoding="utf-8")
     lines = [line for line in text.splitlines() if not line.startswith("heartbeat_url")]
@@ -43,6 +43,32 @@ async def test_a_day_that_ended_is_told_to_the_watcher(
     (request, _), *others = httpserver.log
     assert others == []
     assert request.get_data() == b""
+
+
+async def test_a_whole_day_is_told_to_the_watcher_once(
+    tmp_path: Path, httpserver: HTTPServer
+) -> None:
+    """Each day that went to its end is told, and a second one is another."""
+    httpserver.expect_request("/ping").respond_with_data("ok")
+
+    with day_with_heartbeat(tmp_path / "shop", httpserver.url_for("/ping"), customers=0) as day:
+        await run(day)
+        assert len(httpserver.log) == 1
+        await run(day)
+        assert len(httpserver.log) == 2
+
+
+async def test_a_day_that_failed_is_told_by_silence(tmp_path: Path, httpserver: HTTPServer) -> None:
+    """Only a watcher who hears nothing raises the alarm: a stage that fails keeps it silent."""
+    httpserver.expect_request("/ping").respond_with_data("ok")
+    home = tmp_path / "shop"
+
+    with day_with_heartbeat(home, httpserver.url_for("/ping"), customers=0) as day:
+        (home / "config" / "sources.yaml").write_text("sources: none", encoding="utf-8")
+        with pytest.raises(FileMistakes):
+            await run(day)
+
+    assert httpserver.log == []
 
 
 async def test_a_watcher_that_is_away_fails_no_day(
