@@ -99,6 +99,7 @@ DAY, SENDS = (
     '"0 10 * * *"\n    timezone: Europe/London',
     '"*/15 * * * *"\n    timezone: Europe/London',
 )
+SENDS_ARE = "entrypoint: flows/send.py:send"
 FRIDAY = "2026-03-06T08:00Z"
 
 
@@ -138,6 +139,13 @@ FRIDAY = "2026-03-06T08:00Z"
             2 + 4 + 4,
             'never the whole day, and sends by interval "21600" (UTC)',
             id="no day, an interval",
+        ),
+        pytest.param(
+            [(SENDS_ARE, "paused: true\n  " + SENDS_ARE)],
+            ["03-06T10:00", "03-07T10:00", "03-08T10:00"],
+            0,
+            "the day at 10:00, and nothing between",
+            id="sends are paused",
         ),
         pytest.param(
             [("cron: " + DAY, 'rrule: "FREQ=WEEKLY;BYDAY=SU;BYHOUR=9;BYMINUTE=0;BYSECOND=0"')],

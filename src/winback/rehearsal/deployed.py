@@ -100,11 +100,15 @@ def _nodes(parent: yaml.Node, key: str) -> Sequence[yaml.Node]:
 
 
 def _schedules(written: Any, entrypoint: str) -> Sequence[Mapping[str, Any]]:
-    """Give the active schedules of all deployments of one flow, whatever else the file holds."""
+    """Give the active schedules of one flow's deployments that are not paused.
+
+    Whatever else the file holds: what Prefect would not schedule is no schedule.
+    """
     return [
         schedule
         for deployment in _listed(written, "deployments")
         if isinstance(deployment, dict) and deployment.get("entrypoint") == entrypoint
+        if deployment.get("paused") is not True
         for schedule in _listed(deployment, "schedules")
         if isinstance(schedule, dict) and schedule.get("active") is not False
     ]
