@@ -5,26 +5,40 @@ is neither is owed, and at rest nothing is owed that has no reason.
 """
 
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, bindparam, func, select
 from sqlalchemy.orm import Session
 
+from tests.simulation.against import (
+    FRESH_FOR,
+    ZONE,
+    Call,
+    against,
+    codes_in,
+    untrue_vouchers,
+)
+from tests.simulation.meanwhile import meanwhile
 from tests.simulation.owed import nothing_passed_untruly, nothing_unplanned, nothing_waits
 from tests.simulation.provider import Taken
+from tests.simulation.record import What
 from tests.simulation.town import Town
+from winback.clock import day_start
+from winback.customers.suppression import person_of
 from winback.database.tables import (
     Customer,
     Enrollment,
     Message,
     Move,
-    Suppression,
+    SourceCustomer,
     Voucher,
 )
-from winback.providers.outgoing import Outgoing
+from winback.delivery.looking import look
+from winback.providers.outgoing import Outgoing, OutgoingText, Result
 from winback.states import Arm, Channel, EnrollmentState, MessageState
 
 DAY = timedelta(days=1)
@@ -33,77 +47,79 @@ HOURS = {6: (time(12), time(20))}
 """Sunday's hours of the standard profile; the other days' are nine to eight (LAW-23)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Called:
-    """What our rows said at the moment of a call."""
-
-    enrollment_id: int
-    customer_id: int
-    step: str
-    is_answer: bool
-    campaign: str
-    lapsed_on: date
-
-    @property
-    def passage(self) -> tuple[str, date, str]:
-        """What it was for, whoever it was for."""
-        return self.campaign, self.lapsed_on, self.step
-
-
 @dataclass(slots=True)
 class Promises:
     """Watches every call as it is made, and the whole state after each step."""
 
     town: Town
-    calls: dict[str, Called] = field(default_factory=dict)
+    calls: dict[str, Call] = field(default_factory=dict)
     broken: list[str] = field(default_factory=list)
     """What was wrong at a call: raised there, it would only be one more lost reply."""
     _alike: defaultdict[tuple[str, date, str], list[str]] = field(
         default_factory=lambda: defaultdict(list)
     )
     """The send ids of all calls for a step of a campaign and lapse, whoever they were for."""
+    _issued: defaultdict[str, list[Call]] = field(default_factory=lambda: defaultdict(list))
+    """The calls that carried each code."""
 
     def __post_init__(self) -> None:
         """Begin to watch."""
         self.town.on_call = self._at_call
 
-    def _at_call(self, message: Outgoing) -> None:
+    def _at_call(self, message: Outgoing) -> Result | None:
         """P1, P3, P8: the row is committed before the call, and nobody who said no is called."""
         with Session(self.town.engine) as session:
-            row = session.execute(
-                select(
-                    Message.enrollment_id,
-                    Message.customer_id,
-                    Message.step,
-                    Message.is_answer,
-                    Enrollment.campaign,
-                    Enrollment.lapsed_on,
-                    Message.state,
-                    Enrollment.arm,
-                )
-                .join(Enrollment, Enrollment.id == Message.enrollment_id)
-                .where(Message.send_id == message.send_id)
-            ).one_or_none()
+            row = session.execute(_CALLED, {"send_id": message.send_id}).one_or_none()
             if row is None or row.state is not MessageState.SENDING:
                 self.broken.append("called before it was committed (DS-2)")
-                return
+                return None
             if row.arm is not Arm.TREATED:
                 self.broken.append("the holdout is left alone (P8)")
-            said_no = session.scalar(
-                select(func.count())
-                .select_from(Suppression)
-                .where(Suppression.customer_id == row.customer_id, Suppression.channel.is_(None))
-            )
-            if said_no:
-                self.broken.append("no means no (P3)")
-            called = Called(*row[:6])
-            self._got_before(session, called)
+            call = self._call(message, row)
+            self._got_before(session, call)
+        self.broken += [f"{call}: {why}" for why in self._against(call, row)]
         if message.send_id in self.calls:
             self.broken.append("a send id is used once")
-        self.calls[message.send_id] = called
-        self._alike[called.passage].append(message.send_id)
+        self.calls[message.send_id] = call
+        self._alike[call.passage].append(message.send_id)
+        return meanwhile(self.town, call)
 
-    def _got_before(self, session: Session, called: Called) -> None:
+    def _call(self, message: Outgoing, row: Row[Any]) -> Call:
+        is_text = isinstance(message, OutgoingText)
+        address = message.to_number if isinstance(message, OutgoingText) else message.to_address
+        number = self.town.person_at(address).number
+        return Call(
+            send_id=message.send_id,
+            at=self.town.now,
+            run_began=self.town.run_began,
+            number=number,
+            group=self.town.record.group(number, self.town.run_began),
+            channel=Channel.SMS if is_text else Channel.EMAIL,
+            campaign=row.campaign,
+            lapsed_on=row.lapsed_on,
+            step=row.step,
+            is_answer=row.is_answer,
+            enrollment_id=row.enrollment_id,
+            customer_id=row.customer_id,
+            body=message.body if isinstance(message, OutgoingText) else message.text,
+        )
+
+    def _against(self, call: Call, row: Row[Any]) -> Iterator[str]:
+        """Say what must have stopped a call: the town's record, and the step's own freshness."""
+        for code in codes_in(call.body):
+            self._issued[code].append(call)
+        yield from against(call, self.town.record, list(self.calls.values()))
+        yield from untrue_vouchers(call, self._issued)
+        if call.at >= row.drop_at:
+            yield "stale (P4, P10)"
+        if not call.is_answer and row.next_step == call.step:
+            due_at = day_start(row.due_on, ZONE)
+            stood = self.town.record.stood_still(call.campaign, call.channel, due_at)
+            # A clock change moves the beginning of a day by an hour.
+            if call.at >= due_at + FRESH_FOR + stood + timedelta(hours=1):
+                yield f"stale, it was due on {row.due_on} (P4, P10)"
+
+    def _got_before(self, session: Session, called: Call) -> None:
         """P1: nobody is called for what a provider took before, from whomever they are made of.
 
         Two enrollments of one lapse come together when two customers turn out to be one person;
@@ -129,6 +145,20 @@ class Promises:
             self._none_lost(session, taken)
             self._history(session)
             self._vouchers(session)
+            self._heard(session)
+
+    def _heard(self, session: Session) -> None:
+        """P3: whoever said no, by whatever road, is known to have said it, for good."""
+        record, now = self.town.record, self.town.now
+        numbers = {one.number for one in record.known(now) if one.what is What.NO}
+        whose = {
+            person_of(session, row.customer_id): row.external_id
+            for row in session.execute(select(SourceCustomer)).scalars()
+            if int(row.external_id) in numbers
+        }
+        sight = look(session, set(whose), now=now)
+        deaf = [number for one, number in whose.items() if not sight.is_suppressed(one)]
+        assert not deaf, f"who said no, and is not known for it: {deaf} (P3)"
 
     def _one_message(self, taken: list[Taken]) -> None:
         """P1: at most one accepted message for a step, over all channels."""
@@ -136,8 +166,9 @@ class Promises:
             (self.calls[one.send_id].enrollment_id, self.calls[one.send_id].step) for one in taken
         )
         assert all(times == 1 for times in steps.values()), f"twice: {steps.most_common(3)}"
+        # By person, as far as that was known at the call: who was two then got one each.
         days = Counter(
-            (self.calls[one.send_id].enrollment_id, one.at.date())
+            (min(self.calls[one.send_id].group), one.at.date())
             for one in taken
             if not self.calls[one.send_id].is_answer
         )
@@ -244,6 +275,23 @@ class Promises:
             nothing_passed_untruly(session, {(row.enrollment_id, row.step) for row in rows})
 
 
+_CALLED = (
+    select(
+        Message.enrollment_id,
+        Message.customer_id,
+        Message.step,
+        Message.is_answer,
+        Message.state,
+        Message.drop_at,
+        Enrollment.campaign,
+        Enrollment.lapsed_on,
+        Enrollment.arm,
+        Enrollment.next_step,
+        Enrollment.due_on,
+    )
+    .join(Enrollment, Enrollment.id == Message.enrollment_id)
+    .where(Message.send_id == bindparam("send_id"))
+)
 _NOT_SENT = (
     *(MessageState.FAILED, MessageState.SKIPPED, MessageState.CANCELED),
     MessageState.UNCONFIRMED,

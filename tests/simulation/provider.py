@@ -17,6 +17,7 @@ from tests.simulation.listing import FINAL_WORDS, Listing
 from winback.providers.incoming import (
     RawEvent,
     split_sendgrid_events,
+    split_sendgrid_inbound,
     split_twilio_inbound,
     split_twilio_status,
 )
@@ -65,6 +66,8 @@ class Taken:
     at: datetime
     valid_for: timedelta
     """How long it may wait at the provider before it leaves."""
+    reply_to: str = ""
+    """Where an answer by mail goes."""
 
 
 @dataclass(slots=True)
@@ -74,7 +77,8 @@ class Provider:
     channel: Channel
     rng: Random
     now: Callable[[], datetime]
-    ask: Callable[[Outgoing], None]
+    ask: Callable[[Outgoing], Result | None]
+    """Asked first at each call; what it gives is the answer, and nothing was taken."""
     faults: float = 0.08
     """Share of calls at which something goes wrong."""
     away: float = 0.08
@@ -102,7 +106,8 @@ class Provider:
 
     async def send(self, message: Outgoing) -> Result:
         """Accept, refuse, or leave in doubt."""
-        self.ask(message)
+        if (answer := self.ask(message)) is not None:
+            return answer
         if _address(message) in self.stopped:
             return Refused("21610", "the recipient opted out", "recipient_opted_out")
         if self.rng.random() >= self.faults:
@@ -144,6 +149,7 @@ class Provider:
             timedelta(seconds=message.valid_for_seconds)
             if isinstance(message, OutgoingText)
             else timedelta(0),
+            (message.reply_to or "") if isinstance(message, OutgoingEmail) else "",
         )
         self.taken.append(taken)
         return taken
@@ -174,10 +180,30 @@ class Provider:
             self._status[one.provider_message_id] = (word, error)
 
 
-def text_back(number: str, body: str, *, sid: int) -> list[RawEvent]:
-    """Give the record of a text that a person wrote."""
+def text_back(number: str, body: str, *, sid: int, opt_out: str = "") -> list[RawEvent]:
+    """Give the record of a text that a person wrote; ``opt_out`` is what Twilio took it for."""
     form = {"MessageSid": f"SMin{sid:030x}", "From": number, "Body": body}
+    if opt_out:
+        form["OptOutType"] = opt_out
     return split_twilio_inbound(urlencode(form).encode())
+
+
+def mail_back(one: Taken, words: str, *, number: int) -> list[RawEvent]:
+    """Give the record of a mail that a person wrote in answer to one."""
+    fields = {
+        "from": one.address,
+        "to": one.reply_to,
+        "subject": f"Re: {number}",
+        "text": words,
+        "headers": f"From: {one.address}\n",
+        "envelope": json.dumps({"to": [one.reply_to], "from": one.address}),
+    }
+    parts = (
+        f'--mail\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{said}\r\n'
+        for name, said in fields.items()
+    )
+    body = "".join(parts) + "--mail--\r\n"
+    return split_sendgrid_inbound(body.encode(), content_type="multipart/form-data; boundary=mail")
 
 
 def _address(message: Outgoing) -> str:

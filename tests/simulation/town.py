@@ -16,7 +16,8 @@ from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
 from tests.simulation.dying import Died, Fate, watched
-from tests.simulation.provider import Provider, Taken, text_back
+from tests.simulation.provider import Provider, Taken, mail_back, text_back
+from tests.simulation.record import Fact, Halt, Record, Road, What
 from winback import day
 from winback.business import Business
 from winback.campaign.loading import load_campaigns, load_facts
@@ -29,7 +30,7 @@ from winback.enrollment.pausing import OPERATOR, PauseScope, pause, resume
 from winback.environment import Environment
 from winback.messages.shelf import load_shelf
 from winback.providers.incoming import RawEvent
-from winback.providers.outgoing import Outgoing
+from winback.providers.outgoing import Outgoing, Result
 from winback.responses.storing import StoredPage, store_events, store_page
 from winback.settings import load_settings
 from winback.states import Channel, EventKind, MessageState
@@ -58,11 +59,14 @@ SOURCE: Final = """\
 """
 CUSTOMER: Final = ("id", "first", "email", "phone", "country", "zone", "mail", "text")
 ORDER: Final = ("id", "customer", "at", "amount", "code")
-MISHAPS: Final = 0.04
+MISHAPS: Final = 0.08
 """Share of days with something unusual: downtime, a pause, an erasure, a merge."""
 SHOP_IDS: Final = 900
 """Added to the till's number of a person, it is the web shop's."""
-SAID: Final = ("STOP", "please stop texting me", "Thanks! Are you open on Sunday?", "no mas")
+NOS: Final = ("STOP", "please stop texting me", "no mas")
+REPLIES: Final = ("Thanks! Are you open on Sunday?", "I have moved on to tea, sorry. Is Anna well?")
+KEYWORD: Final = "BASTA YA"
+"""Words of the shop's own that the text provider takes for STOP, and says so (TW-21)."""
 
 
 @dataclass(slots=True)
@@ -77,6 +81,12 @@ class Person:
     source: str = "till"
     same_as: "Person | None" = None
     """The person at the till whose account in the web shop this is."""
+    consents: dict[Channel, bool] = field(default_factory=dict)
+    """What the source's file says last; empty: it has no row yet."""
+    is_listed: bool = False
+    """Whether a file ever told their own number: else nobody knows whose it is."""
+    has_said_no: bool = False
+    """From that number, before it was listed."""
 
     @property
     def email(self) -> str:
@@ -91,8 +101,8 @@ class Town:
     seed: int
     home: Path
     engine: Engine
-    people: int = 14
-    accounts: int = 4
+    people: int = 36
+    accounts: int = 8
     """So many of these are the web shop's accounts of persons whom the till knows as others."""
     lapses_within: int = 250
     """Days from the first on in which they lapse."""
@@ -102,19 +112,26 @@ class Town:
     providers: dict[Channel, Provider] = field(init=False)
     fate: Fate = field(init=False)
     persons: list[Person] = field(init=False)
-    on_call: Callable[[Outgoing], None] = field(default=lambda _message: None)
+    on_call: Callable[[Outgoing], Result | None] = field(default=lambda _message: None)
+    """Asked at each call; gives what the provider answers, None: what chance says."""
+    record: Record = field(default_factory=Record)
+    """What is true of these people, whatever our rows say."""
+    run_began: datetime = field(init=False)
+    meanwhile: Random = field(init=False)
+    """Decides what happens while a call is on its way."""
     told: list[str] = field(default_factory=list)
     """What happened, for whoever replays a seed."""
     _coming: list[tuple[datetime, int, Callable[[], None]]] = field(default_factory=list)
     _order: int = 0
     _heard: dict[Channel, int] = field(default_factory=lambda: {Channel.EMAIL: 0, Channel.SMS: 0})
-    _is_paused: tuple[PauseScope, str] | None = None
 
     def __post_init__(self) -> None:
         """Found the shop: its files, its people with their past, its two providers."""
         self.rng = Random(self.seed)  # noqa: S311 - replays
         self.fate = Fate(Random(f"fate {self.seed}"))  # noqa: S311 - replays
+        self.meanwhile = Random(f"meanwhile {self.seed}")  # noqa: S311 - replays
         self.clock = SetClock(self.at(FIRST_DAY, 10))
+        self.run_began = self.now
         self.business = self._found()
         # Arms are drawn with it; a database draws its own.
         with self.engine.begin() as connection:
@@ -132,8 +149,8 @@ class Town:
         self.persons = [self._settle(number) for number in range(1, at_the_till + 1)]
         self.persons += [self._open_account(person) for person in self.persons[: self.accounts]]
 
-    def _called(self, message: Outgoing) -> None:
-        self.on_call(message)
+    def _called(self, message: Outgoing) -> Result | None:
+        return self.on_call(message)
 
     @property
     def now(self) -> datetime:
@@ -198,11 +215,36 @@ class Town:
         return account
 
     def _register(self, person: Person) -> None:
-        texts = "yes" if self.rng.random() < 0.7 else "no"
-        mails = "yes" if self.rng.random() < 0.9 else "no"
-        addresses = (person.email, person.phone, person.country, person.zone)
-        self._append(f"{person.source}-customers", (person.number, "Ann", *addresses, mails, texts))
+        texts, mails = self.rng.random() < 0.7, self.rng.random() < 0.9
+        consents = {Channel.EMAIL: mails, Channel.SMS: texts}
+        self._write_row(person, self._lives_at(person), consents)
         self.buy(person, person.lapsed_on - timedelta(days=184))
+
+    def _lives_at(self, person: Person) -> Person:
+        """Give whose addresses a source has for a person: an account once learned the till's."""
+        is_known = any(
+            fact.what is What.IS_ONE_WITH and fact.number == person.number
+            for fact in self.record.facts
+        )
+        return person.same_as if is_known and person.same_as else person
+
+    def _write_row(self, person: Person, at: Person, consents: dict[Channel, bool]) -> None:
+        """Let a source tell of a person, with the addresses of ``at``."""
+        person.consents = consents
+        if at is person and not person.is_listed:
+            person.is_listed = True
+            if person.has_said_no:
+                self.tell(What.NO, person, Road.FILE)
+        row = (person.number, "Ann", at.email, at.phone, person.country, person.zone)
+        words = ["yes" if is_given else "no" for is_given in consents.values()]
+        self._append(f"{person.source}-customers", (*row, *words))
+        for channel, is_given in consents.items():
+            what = What.MAY_WRITE if is_given else What.MAY_NOT_WRITE
+            self.tell(what, person, Road.FILE, channel=channel)
+
+    def tell(self, what: What, person: Person, road: Road, **more: Any) -> None:
+        """Note what happened, in the town's own record."""
+        self.record.tell(Fact(what, person.number, road, self.now, **more))
 
     def _append(self, name: str, row: Iterable[object]) -> None:
         with (self.home / "data" / f"{name}.csv").open("a", newline="", encoding="utf-8") as file:
@@ -220,6 +262,7 @@ class Town:
         amount = self.rng.choice(("9.90", "45.00", "120.00"))
         row = (self._order, person.number, on.isoformat(), amount, code)
         self._append(f"{person.source}-orders", row)
+        self.tell(What.BOUGHT, person, Road.FILE, on=on, code=code)
 
     def later(self, after: timedelta, act: Callable[[], None]) -> None:
         """Let something happen; what falls due in the same instant keeps its order."""
@@ -270,34 +313,69 @@ class Town:
 
     def _answer(self, provider: Provider, one: Taken) -> None:
         delay = timedelta(hours=self.rng.expovariate(1 / 30))
-        person = next(who for who in self.persons if one.address in {who.email, who.phone})
+        person = self.person_at(one.address)
         drawn = self.rng.random()
-        if drawn < 0.07:
-            self.later(delay, lambda: self._come_back(person))
-        elif drawn < 0.12:
+        if drawn < 0.09:
+            self.later(4 * delay, lambda: self._come_back(person))
+        elif drawn < 0.14:
             self.later(delay, lambda: self._tap(one))
-        elif drawn < 0.16 and one.channel is Channel.SMS:
-            self.later(delay, lambda: self._text(person))
-        elif drawn < 0.17 and one.channel is Channel.EMAIL:
-            self._report_later(provider, one, "spamreport", delay=delay)
-        elif drawn < 0.22 and one.channel is Channel.EMAIL:
+        elif drawn < 0.20:
+            self.later(delay, lambda: self.write(person, self.rng.choice(REPLIES)))
+        elif drawn < 0.24:
+            roads = ("text", "reply", "keyword", "page", "complaint")
+            self.later(delay, lambda: self.say_no(person, self.rng.choice(roads)))
+        elif drawn < 0.29 and one.channel is Channel.EMAIL:
             url = "https://shop.example.com"
             self._report_later(provider, one, "click", delay=delay, url=url, useragent="Safari")
-        elif drawn < 0.24:
-            self.later(delay, lambda: self._page(one, EventKind.UNSUBSCRIBED, {"choice": "all"}))
+        elif drawn < 0.33:
+            self.later(delay, lambda: self.withdraw(person, self.rng.choice(list(Channel)[:2])))
+
+    def person_at(self, address: str) -> Person:
+        """Give who has an address."""
+        return next(who for who in self.persons if address in {who.email, who.phone})
 
     def say_no(self, person: Person, by: str) -> None:
-        """Let a person say no: by text, or by page or complaint about the last mail they got."""
-        if by == "text":
-            self._order += 1
-            self.hear(text_back(person.phone, "Stop!", sid=self._order))
-            return
+        """Let a person say no: in words, or by page or complaint about the last mail they got."""
+        self._order += 1
         provider = self.providers[Channel.EMAIL]
         mails = [one for one in provider.taken if one.address == person.email]
-        if mails and by == "page":
+        if by == "keyword":
+            # The provider knows it for a no, whatever we would make of the word.
+            self.providers[Channel.SMS].stopped.add(person.phone)
+            self.hear(text_back(person.phone, KEYWORD, sid=self._order, opt_out="STOP"))
+        elif by == "text" or not mails:
+            said = self.rng.choice(NOS)
+            if said == "STOP":
+                self.providers[Channel.SMS].stopped.add(person.phone)
+            self.hear(text_back(person.phone, said, sid=self._order))
+        elif by == "reply":
+            self.hear(mail_back(mails[-1], "Please stop writing to me.", number=self._order))
+        elif by == "page":
             self._page(mails[-1], EventKind.UNSUBSCRIBED, {"choice": "all"})
-        elif mails:
+        else:
             self.hear(provider.report(mails[-1], "spamreport", self.now))
+        if person.is_listed:
+            self.tell(What.NO, person, Road.EVENT)
+        person.has_said_no = True
+
+    def write(self, person: Person, words: str) -> None:
+        """Let a person write what is no no, by mail where they got one, else by text."""
+        self._order += 1
+        mails = [one for one in self.providers[Channel.EMAIL].taken if one.address == person.email]
+        if mails and self.rng.random() < 0.5:
+            self.hear(mail_back(mails[-1], words, number=self._order))
+        else:
+            self.hear(text_back(person.phone, words, sid=self._order))
+        if person.is_listed:
+            self.tell(What.WROTE, person, Road.EVENT)
+
+    def withdraw(self, person: Person, channel: Channel) -> None:
+        """Let a source's file say that a person no longer wants a channel."""
+        if not person.consents:
+            return
+        at = self._lives_at(person)
+        self._write_row(person, at, person.consents | {channel: False})
+        self.told.append(f"{self.now} no {channel} for {person.number}")
 
     def _come_back(self, person: Person) -> None:
         with Session(self.engine) as session:
@@ -314,16 +392,16 @@ class Town:
         code = self.rng.choice(codes) if codes and self.rng.random() < 0.5 else ""
         self.buy(person, self.now.date(), code)
 
-    def _text(self, person: Person) -> None:
-        said = self.rng.choice(SAID)
-        if said == "STOP":
-            self.providers[Channel.SMS].stopped.add(person.phone)
-        self._order += 1
-        self.hear(text_back(person.phone, said, sid=self._order))
-
     def _tap(self, one: Taken) -> None:
         reason = self.rng.choice(("price", "service", "hard_time", "moved", "forgot", "hours"))
         self._page(one, EventKind.REASON_GIVEN, {"reason": reason, "month": None})
+        what = {"service": What.COMPLAINED_OF_SERVICE, "moved": What.PARTED}.get(reason)
+        person = self.person_at(one.address)
+        # The same reason once more is no news.
+        if what and not any(
+            fact.what is what and fact.number == person.number for fact in self.record.facts
+        ):
+            self.tell(what, person, Road.EVENT)
 
     def _page(self, one: Taken, kind: EventKind, said: dict[str, Any]) -> None:
         self._order += 1
@@ -336,61 +414,71 @@ class Town:
 
     def mishap(self) -> timedelta:
         """Let something unusual happen; gives for how long nothing runs."""
-        match self.rng.randrange(6):
+        match self.rng.randrange(10):
             case 0:
                 return timedelta(days=self.rng.randint(1, 12))
-            case 1:
+            case 1 | 2 | 3:
                 self.toggle_pause()
-            case 2:
-                self.merge(self.rng.choice(self.persons))
-            case 3:
-                self.erase(self.rng.choice(self.persons))
+                self.later(timedelta(days=self.rng.randint(1, 16)), self.end_pause)
             case 4:
+                self.merge(self.rng.choice(self.persons))
+            case 5:
+                self.erase(self.rng.choice(self.persons))
+            case 6:
                 self.settle_a_doubt()
+            case 7:
+                self.withdraw(self.rng.choice(self.persons), self.rng.choice(list(Channel)[:2]))
             case _:
                 self.buy(self.rng.choice(self.persons), self.now.date() - timedelta(days=40))
         return timedelta(0)
 
     def toggle_pause(self) -> None:
         """Pause something at random, or end the pause there is."""
-        if self._is_paused is not None:
+        if self._halt is not None:
             self.end_pause()
             return
         scopes = [(PauseScope.ALL, ""), (PauseScope.CAMPAIGN, "six-month")]
         scopes += [(PauseScope.CHANNEL, "sms"), (PauseScope.CHANNEL, "email")]
-        self._is_paused = self.rng.choice(scopes)
+        scope, name = self.rng.choice(scopes)
         with Session(self.engine) as session, session.begin():
-            pause(session, *self._is_paused, by=OPERATOR, why="a whim", now=self.now)
-        self.told.append(f"{self.now} pause {self._is_paused}")
+            pause(session, scope, name, by=OPERATOR, why="a whim", now=self.now)
+        self.record.halts.append(Halt(scope, name, self.now))
+        self.told.append(f"{self.now} pause {scope} {name}")
 
     def end_pause(self) -> None:
         """End the operator's pause, if there is one."""
-        if self._is_paused is None:
+        if (halt := self._halt) is None:
             return
         with Session(self.engine) as session, session.begin():
             zone = self.business.settings.business.zone
-            resume(session, *self._is_paused, now=self.now, zone=zone)
-        self._is_paused = None
+            resume(session, halt.scope, halt.name, now=self.now, zone=zone)
+        halt.end = self.now
         self.told.append(f"{self.now} resume")
+
+    @property
+    def _halt(self) -> Halt | None:
+        return next((one for one in self.record.halts if one.end is None), None)
 
     def merge(self, person: Person) -> None:
         """Let the web shop know the till's address: the next pull makes the two one."""
         known = person.same_as or person
-        row = (SHOP_IDS + known.number, "Ann", known.email, known.phone, known.country)
-        self._append("shop-customers", (*row, known.zone, "yes", "yes"))
+        account = next((who for who in self.persons if who.same_as is known), None)
+        both = {Channel.EMAIL: True, Channel.SMS: True}
+        if account is None:
+            account = Person(
+                SHOP_IDS + known.number, known.country, known.zone, "", FIRST_DAY, source="shop"
+            )
+        self._write_row(account, known, both)
+        self.tell(What.IS_ONE_WITH, account, Road.FILE, other=known.number)
         self.told.append(f"{self.now} merge {known.number}")
 
     def erase(self, person: Person) -> None:
         """Forget a person; the file of their source still has them."""
         with Session(self.engine) as session, session.begin():
-            known = session.scalar(
-                select(SourceCustomer.customer_id).where(
-                    SourceCustomer.source == person.source,
-                    SourceCustomer.external_id == str(person.number),
-                )
-            )
+            known = _known(session, person)
             if known is not None:
                 erase_customer(session, known, now=self.now, secret=SECRET)
+                self.tell(What.NO, person, Road.HAND)
         self.told.append(f"{self.now} erase {person.number}")
 
     def settle_a_doubt(self) -> None:
@@ -419,6 +507,7 @@ class Town:
         ``dies_after`` is how many commits and calls it lives for.
         """
         self.fate.let_live(dies_after)
+        self.run_began = self.now
         rng = Random(f"{self.seed} {self.now} {len(self.told)}")  # noqa: S311 - replays
         today = Day(
             self.business, self.now, self.clock, self.providers, lookups=self.providers, rng=rng
@@ -431,6 +520,7 @@ class Town:
             # Whoever starts it again comes later than the lease of the dead.
             self.clock.set_to(self.now + timedelta(minutes=2))
             return False
+        self.record.take_up(stage.__name__, self.now)
         return True
 
     def end_well(self, *, times: int) -> None:
@@ -453,3 +543,13 @@ class Town:
         for stage in (day.pull, day.detect, day.send, day.respond, day.measure):
             while not self.run(stage, dies_after=self.fate.draw() if may_die else None):
                 self.let_happen()
+
+
+def _known(session: Session, person: Person) -> int | None:
+    """Give the customer that a source's person is, once it was pulled."""
+    return session.scalar(
+        select(SourceCustomer.customer_id).where(
+            SourceCustomer.source == person.source,
+            SourceCustomer.external_id == str(person.number),
+        )
+    )
