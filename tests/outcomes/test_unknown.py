@@ -115,7 +115,13 @@ def test_what_has_no_end_after_three_days_is_told(
     """TW-16: sent is not delivered; after 72 hours it counts as unknown."""
     for age in (timedelta(hours=71), timedelta(hours=73), 15 * DAY):
         at = LATER - age
-        world.message(world.enrollment(), state=MessageState.ACCEPTED, accepted_at=at, due_at=at)
+        world.message(
+            world.enrollment(),
+            state=MessageState.ACCEPTED,
+            claimed_at=at,
+            accepted_at=at,
+            due_at=at,
+        )
     session.commit()
 
     needs = {need.what: need for need in find_needs(session, business, (), now=LATER)}
