@@ -19,6 +19,7 @@ from winback.errors import WinbackError
 from winback.processes import start_apart, stop
 
 _PATIENCE_SECONDS = 120
+_NOTE = "prefect-api-url"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,28 @@ def answers(api_url: str) -> bool:
     with suppress(URLError, OSError, ValueError), urlopen(f"{api_url}/health", timeout=2) as reply:  # noqa: S310 - the address is the operator's own setting
         return bool(reply.status == 200)  # noqa: PLR2004 - HTTP's word for yes
     return False
+
+
+@contextmanager
+def noted(var: Path, api_url: str) -> Iterator[None]:
+    """Note under ``var/`` which server the schedules are with, for as long as the block lasts.
+
+    Other commands of the same home have not been told of it: what a rehearsal takes as running is
+    what runs (P9).
+    """
+    (var / _NOTE).write_text(api_url, encoding="utf-8")
+    try:
+        yield
+    finally:
+        (var / _NOTE).unlink(missing_ok=True)
+
+
+def noted_server(var: Path) -> str | None:
+    """Give the API of the server that ``winback up`` noted; None where none answers there now."""
+    with suppress(OSError, UnicodeDecodeError):
+        url = (var / _NOTE).read_text(encoding="utf-8")
+        return url if answers(url) else None
+    return None
 
 
 def server_environment(home: Path, api_url: str) -> dict[str, str]:

@@ -6,9 +6,11 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from pytest_httpserver import HTTPServer
 
 from tests.rehearsal.played import fingerprint
 from tests.shop import make_shop, winback
+from winback.dashboard import noted, noted_server
 from winback.database.engine import make_engine
 
 TODAY = date(2026, 3, 2)
@@ -81,6 +83,24 @@ def test_what_is_deployed_is_followed(shop: Path) -> None:
     assert taken.stderr.startswith("prefect.yaml:2: not YAML")
     assert "the schedules of the shipped file are taken" in taken.stderr
     assert taken.returncode == 0
+
+
+def test_what_is_up_beside_it_is_followed(tmp_path: Path, httpserver: HTTPServer) -> None:
+    """P9: ``winback up`` in another terminal sends each quarter of an hour, and so it is told."""
+    home = make_shop(tmp_path / "shop", customers=0, lapsed_on=TODAY)
+    (home / "var").mkdir()
+    httpserver.expect_request("/api/health").respond_with_data("true")
+
+    with noted(home / "var", url := httpserver.url_for("/api")):
+        assert noted_server(home / "var") == url
+        beside = winback(home, "rehearse", "--days=1")
+        httpserver.clear()
+        # Where it was killed, its note stays.
+        assert noted_server(home / "var") is None
+
+    assert "the day at 10:00, and a send every 15 minutes" in beside.stdout
+    assert list((home / "var").glob("prefect*")) == []
+    assert noted_server(home / "var") is None
 
 
 def test_what_a_person_reads_names_nobody(shop: Path) -> None:

@@ -44,8 +44,8 @@ def rehearse(
     channel, the cost, the codes and the calls it takes, and what caps and hours postpone. Running
     the same days does exactly that, unless people respond or buy.
 
-    Taken as running: the day at 10:00, as by winback run; with PREFECT_API_URL set, what
-    prefect.yaml says.
+    Taken as running: the day at 10:00, as by winback run; beside winback up, or with
+    PREFECT_API_URL set, what prefect.yaml says.
 
     Example: winback rehearse --days 14 --send-every 15
     """
@@ -83,7 +83,7 @@ def _schedule(
 
     schedule = Schedule()
     is_told = at is not None and send_every is not None
-    if business.environment.prefect_api_url is not None and not is_told:
+    if not is_told and _is_deployed(business):
         schedule = asyncio.run(_deployed(business, now=now, days=days))
     if at is not None:
         schedule = replace(schedule, day_at=_time(at), day_by=None)
@@ -91,6 +91,13 @@ def _schedule(
         every = timedelta(minutes=send_every) if send_every else None
         schedule = replace(schedule, send_every=every, sends_by=None)
     return schedule
+
+
+def _is_deployed(business: "Business") -> bool:
+    from winback.dashboard import noted_server
+
+    environment = business.environment
+    return environment.prefect_api_url is not None or noted_server(environment.var) is not None
 
 
 async def _deployed(business: "Business", *, now: datetime, days: int) -> "Schedule":

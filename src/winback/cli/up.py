@@ -29,6 +29,7 @@ def register(app: typer.Typer) -> None:
 
         Example: winback up
         """
+        from winback.dashboard import noted
         from winback.house import open_business
         from winback.listening import serve_web
         from winback.processes import end_as_by_ctrl_c, start_apart, stop
@@ -48,6 +49,7 @@ def register(app: typer.Typer) -> None:
                 log=var / "worker.log",
             )
             stack.callback(stop, worker)
+            stack.enter_context(noted(var, environment["PREFECT_API_URL"]))
             say(f"dashboard  {url}/v2/dashboard")
             say(f"web        http://{host}:{port}")
             say("Ctrl-C stops both")
