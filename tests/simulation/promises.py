@@ -112,7 +112,8 @@ class Promises:
         yield from untrue_vouchers(call, self._issued)
         if call.at >= row.drop_at:
             yield "stale (P4, P10)"
-        if not call.is_answer and row.next_step == call.step:
+        # None: it ended, or is in an associate's hands, since the claim.
+        if not call.is_answer and row.next_step == call.step and row.due_on is not None:
             due_at = day_start(row.due_on, ZONE)
             stood = self.town.record.stood_still(call.campaign, call.channel, due_at)
             # A clock change moves the beginning of a day by an hour.
