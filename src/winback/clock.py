@@ -6,7 +6,7 @@ Everything else takes ``now``, an aware UTC instant, as an argument.
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Protocol
+from typing import Final, Protocol
 from zoneinfo import ZoneInfo
 
 from winback.errors import ConfigError
@@ -91,21 +91,32 @@ def day_end(day: date, zone: ZoneInfo) -> datetime:
     return day_start(day + timedelta(days=1), zone) - timedelta(microseconds=1)
 
 
+_FIRST_YEAR: Final = 1970
+_LAST_YEAR: Final = 2999
+
+
 def read_as_of(
     text: str, zone: ZoneInfo, when_only_a_date: Callable[[date, ZoneInfo], datetime]
 ) -> datetime:
     """Read ``--as-of``: with an offset that instant, without local time, a bare date as asked.
 
-    Raises ConfigError with a sentence for the terminal when the text is neither.
+    Raises ConfigError with a sentence for the terminal when the text is neither, or a time so far
+    away that days before or after it are in no calendar.
     """
     try:
-        if len(text) <= len("YYYY-MM-DD"):
-            return when_only_a_date(date.fromisoformat(text), zone)
+        is_date = len(text) <= len("YYYY-MM-DD")
         instant = datetime.fromisoformat(text)
     except ValueError:
         raise ConfigError(
             f"--as-of {text!r} is not a time; write 2026-03-01 or 2026-03-01T10:00+00:00"
         ) from None
+    if not _FIRST_YEAR <= instant.year <= _LAST_YEAR:
+        raise ConfigError(
+            f"--as-of {text!r} is too far away; write a day of the years {_FIRST_YEAR} to "
+            f"{_LAST_YEAR}"
+        )
+    if is_date:
+        return when_only_a_date(instant.date(), zone)
     return to_utc(instant if instant.tzinfo else instant.replace(tzinfo=zone))
 
 

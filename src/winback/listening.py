@@ -6,8 +6,9 @@ take half a second to load, and a day on which nothing is due needs none of them
 
 import asyncio
 import logging
+import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -17,6 +18,7 @@ from fastapi import FastAPI
 from winback.business import Business
 from winback.clock import Clock, SystemClock
 from winback.environment import Environment
+from winback.errors import ConfigError
 from winback.sandbox.stand_ins import Sandbox, stand_ins, stand_ins_apart
 from winback.watching import look_after
 from winback.web.app import make_app
@@ -28,15 +30,34 @@ _log = logging.getLogger(__name__)
 _WATCH_SECONDS = 600
 
 
-def serve_web(business: Business, *, host: str, port: int) -> None:
+def serve_web(
+    business: Business, *, host: str, port: int, when_heard: Callable[[str], None] | None = None
+) -> None:
     """Serve webhooks and public pages in this thread, until a signal stops it.
 
-    Raises ConfigError where a webhook would stand open in mode live.
+    ``when_heard`` is told the address once somebody who calls there is heard; port 0 takes a free
+    one. Raises ConfigError where nobody can listen there, and where a webhook would stand open in
+    mode live.
     """
     clock = SystemClock()
     app = make_app(business, webhook_keys=_webhook_keys(business.environment), clock=clock)
-    with watching(business, clock, every_seconds=_WATCH_SECONDS):
-        uvicorn.Server(server_config(app, host=host, port=port)).run()
+    with _listening(host, port) as listening:
+        if when_heard is not None:
+            shown = f"[{host}]" if ":" in host else host
+            when_heard(f"http://{shown}:{listening.getsockname()[1]}")
+        with watching(business, clock, every_seconds=_WATCH_SECONDS):
+            uvicorn.Server(server_config(app)).run(sockets=[listening])
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as refused:
+        raise ConfigError(
+            f"nobody can listen on port {port} of {host}: {refused.strerror}; stop what listens "
+            "there, or give another --port or --host"
+        ) from None
 
 
 @contextmanager

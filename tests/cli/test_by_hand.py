@@ -1,50 +1,22 @@
 """What a person must be able to do while an edited file has a mistake: stop, settle, look."""
 
 import json
-import shutil
-from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
+from tests.cli.conftest import Run
 from tests.enrollment.shop import add_customer, add_enrollment, add_message, make_campaign
-from winback.cli import make_app
 from winback.database.tables import Case, Enrollment, Message
 from winback.enrollment.pausing import standing_pauses
 from winback.errors import FileMistakes, SchemaError
 from winback.states import CaseKind, CaseState, EnrollmentState, MessageState
 
-ROOT = Path(__file__).parents[2]
 SETTINGS, CAMPAIGN, FACTS = "winback.yaml", "campaigns/six-month.yaml", "facts.yaml"
-Run = Callable[..., Result]
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    """Give a home folder of the shipped example."""
-    for folder in ("config", "templates"):
-        shutil.copytree(ROOT / folder, tmp_path / "home" / folder)
-    return tmp_path / "home"
-
-
-@pytest.fixture
-def run(home: Path, database_url: str) -> Run:
-    """Give a way to call any command in that home, on both databases."""
-    app = make_app()
-    environment = {
-        "WINBACK_HOME": str(home),
-        "WINBACK_DATABASE_URL": database_url,
-        "WINBACK_SECRET": "made up",
-    }
-
-    def call(*args: str) -> Result:
-        return CliRunner().invoke(app, [*args], env=environment)
-
-    return call
 
 
 @pytest.fixture

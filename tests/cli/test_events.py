@@ -1,37 +1,15 @@
 """``winback events`` as an operator uses it: what could not be read, and reading it anew."""
 
 import json
-import shutil
-from collections.abc import Callable
 from datetime import datetime
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
-from typer.testing import CliRunner, Result
 
-from winback.cli import make_app
+from tests.cli.conftest import Run
 from winback.database.tables import Event
 from winback.states import EventState
-
-ROOT = Path(__file__).parents[2]
-Run = Callable[..., Result]
-
-
-@pytest.fixture
-def run(tmp_path: Path, database_url: str) -> Run:
-    """Give a way to call any command in a home of its own, on both databases."""
-    home = tmp_path / "home"
-    for folder in ("config", "templates"):
-        shutil.copytree(ROOT / folder, home / folder)
-    app = make_app()
-    environment = {
-        "WINBACK_HOME": str(home),
-        "WINBACK_DATABASE_URL": database_url,
-        "WINBACK_SECRET": "made up",
-    }
-    return lambda *args: CliRunner().invoke(app, [*args], env=environment)
 
 
 @pytest.fixture

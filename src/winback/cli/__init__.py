@@ -83,10 +83,23 @@ def main() -> None:
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
+    except SystemExit as end:
+        # The reader of our output went away (``| head``): that is no error of ours, as click and
+        # Rich take it for one. What is still to be flushed goes nowhere, or the end fails of it.
+        was_writing = isinstance(end.__context__, BrokenPipeError)
+        if not was_writing and _is_flushed():
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0 if was_writing else end.code)
+
+
+def _is_flushed() -> bool:
+    """Write out what stdout still holds; False where nobody reads it any more."""
+    try:
+        sys.stdout.flush()
     except BrokenPipeError:
-        # The reader of our output went away (``| head``); that is no error of ours.
-        sys.stderr.close()
-        sys.exit(0)
+        return False
+    return True
 
 
 def _start_quickly() -> None:

@@ -6,11 +6,13 @@ from typing import Annotated
 
 import typer
 
-from winback.cli.output import AsJson, AsOf, opened, print_json, print_table, say
+from winback.cli.output import AsJson, AsOf, known_number, opened, print_json, print_table, say
 
 _SHOWN = 60
 """Characters of a reply that the list shows."""
-CaseId = Annotated[int, typer.Argument(metavar="CASE", help="The number of the case.")]
+CaseId = Annotated[
+    int, typer.Argument(metavar="CASE", help="The number of the case.", callback=known_number)
+]
 desk = typer.Typer()
 
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from winback.business import Business
 
 _LARGEST = 2**63 - 1
@@ -58,7 +60,6 @@ def print_json(value: Any) -> None:
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print rows for a person; numbers stand to the right, nothing is cut off when piped."""
-    from rich.console import Console
     from rich.table import Table
 
     shown = [[_shown(cell) for cell in row] for row in rows]
@@ -68,8 +69,14 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
         table.add_column(column, justify="right" if is_number else "left", overflow="fold")
     for row in shown:
         table.add_row(*row)
-    console = Console() if sys.stdout.isatty() else Console(width=160)
-    console.print(table)
+    make_console().print(table)
+
+
+def make_console() -> "Console":
+    """Give where tables are printed: as wide as the terminal, 160 characters when piped."""
+    from rich.console import Console
+
+    return Console() if sys.stdout.isatty() else Console(width=160)
 
 
 def say(text: str) -> None:

@@ -1,6 +1,7 @@
 """``winback rehearse``: the days to come, nothing written and nothing sent."""
 
 import asyncio
+import re
 import sys
 from datetime import datetime, time
 from typing import TYPE_CHECKING, Annotated
@@ -111,10 +112,11 @@ async def _deployed(business: "Business", *, now: datetime, days: int) -> "Sched
 
 
 def _time(written: str) -> time:
-    try:
-        return time.fromisoformat(written)
-    except ValueError:
-        raise typer.BadParameter(f"{written!r} is no time: write 10:00") from None
+    # Nothing more than that: an offset or seconds would be dropped without a word.
+    found = re.fullmatch(r"([01]?\d|2[0-3]):([0-5]\d)", written)
+    if found is None:
+        raise typer.BadParameter(f"{written!r} is no local time: write 10:00")
+    return time(int(found[1]), int(found[2]))
 
 
 def _ids(business: "Business", done: "Rehearsal") -> "Ids":

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from winback.cli.output import AsJson, AsOf, opened, print_json, print_table, say
+from winback.cli.output import AsJson, AsOf, make_console, opened, print_json, print_table, say
 
 if TYPE_CHECKING:
     from winback.outcomes.account import Account
@@ -104,13 +104,9 @@ def register(app: typer.Typer) -> None:
         elif html:
             say(f"written: {html}")
         else:
-            import sys
-
-            from rich.console import Console
-
             from winback.outcomes.terminal import print_report
 
-            print_report(found, Console() if sys.stdout.isatty() else Console(width=160))
+            print_report(found, make_console())
 
 
 def _account(days: int, as_of: str | None, *, as_json: bool) -> None:

@@ -26,5 +26,10 @@ def serve(
     # Access logs would hold tokens; ours hold ids and counts (promise P11).
     logging.getLogger("winback").setLevel(logging.INFO)
     with opened(writes=False) as (business, _):
-        say(f"serving {business.settings.business.name} on http://{host}:{port}; Ctrl-C stops")
-        serve_web(business, host=host, port=port)
+        name = business.settings.business.name
+        serve_web(
+            business,
+            host=host,
+            port=port,
+            when_heard=lambda url: say(f"serving {name} on {url}; Ctrl-C stops"),
+        )

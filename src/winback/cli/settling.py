@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from winback.cli.output import AsJson, AsOf, opened, print_json, say
+from winback.cli.output import AsJson, AsOf, known_number, opened, print_json, say
 
 Found = Annotated[
     bool | None,
@@ -22,7 +22,12 @@ def register(app: typer.Typer) -> None:
     def settle(
         *,
         message: Annotated[
-            int, typer.Argument(metavar="MESSAGE", help="Its number, as winback status lists it.")
+            int,
+            typer.Argument(
+                metavar="MESSAGE",
+                help="Its number, as winback status lists it.",
+                callback=known_number,
+            ),
         ],
         is_accepted: Found = None,
         note: Annotated[

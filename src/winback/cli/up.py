@@ -18,8 +18,10 @@ def register(app: typer.Typer) -> None:
     @app.command()
     def up(
         host: Annotated[str, typer.Option(help="Where the web part listens.")] = "127.0.0.1",
-        port: Annotated[int, typer.Option(help="The web part's port.")] = 8484,
-        dashboard_port: Annotated[int, typer.Option(help="The port of Prefect's pages.")] = 4200,
+        port: Annotated[int, typer.Option(help="The web part's port.", min=1, max=65535)] = 8484,
+        dashboard_port: Annotated[
+            int, typer.Option(help="The port of Prefect's pages.", min=1, max=65535)
+        ] = 4200,
     ) -> None:
         """Keep everything up on this machine: Prefect's server, the schedules, the web part.
 
