@@ -97,6 +97,12 @@ def test_a_home_without_settings_is_told(tmp_path: Path) -> None:
         ({"value": {"high": "top 200%"}}, "less than or equal to 1"),
         ({"mode": "life"}, "did you mean live?"),
         ({"heartbeat_url": "ping"}, "no address"),
+        ({"heartbeat_url": "http://[::1"}, "no address"),
+        ({"heartbeat_url": "http://127.0.0.1:99999"}, "no address"),
+        ({"public_url": "https://win.example.com:port"}, "no address"),
+        ({"policies": {"pace": {"email": "long code"}}}, "write 12 per second"),
+        ({"policies": {"pace": {"email": 20}}}, "write 12 per second"),
+        ({"policies": {"pace": {"sms": 20}}}, "write long code, toll free, short code, 12 per"),
         ({"bussiness": 1}, "did you mean business?"),
         ({"sender": {"email": {"name": "A\nBcc: x@example.com", "address": "a@b.co"}}}, "one line"),
         ({"sender": {"email": {"name": "A", "address": "a@b"}}}, "no e-mail address"),
@@ -123,7 +129,7 @@ def test_impossible_values_are_refused(tmp_path: Path, keys: dict[str, Any], sen
 def test_an_impossible_pace_is_refused(tmp_path: Path, pace: object) -> None:
     """One at which nobody could ever be called, or that is no pace at all; a sentence says so."""
     for channel in ("sms", "email"):
-        with pytest.raises(FileMistakes, match=r"is no pace. write .*, 12 per second") as found:
+        with pytest.raises(FileMistakes, match=r"is no pace. write .*12 per second") as found:
             load_settings(home_with(tmp_path, policies={"pace": {channel: pace}}))
         assert len(found.value.mistakes) == 1
 

@@ -1,8 +1,10 @@
 """The ``policies`` of ``config/winback.yaml``, checked: when, how often and how many."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import time
+from functools import partial
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -55,37 +57,38 @@ _SLOWEST: Final = 0.001
 """Four an hour; far slower ones would come to instants that no calendar has."""
 
 
-def _pace(written: Any) -> Any:
+def _pace(written: Any, *, kinds: Mapping[str, float]) -> Any:
     # YAML 1.1 reads a bare ``off`` as false.
     if written is False or written == "off":
         return "off"
     if written == "auto":
         return written
-    pace = written if isinstance(written, float) else _in_figures(str(written))
+    pace = written if isinstance(written, float) else _in_figures(str(written), kinds)
     # "nan" and "inf" are floats, but no pace.
     if pace is None or not _SLOWEST <= pace < float("inf"):
+        of_kinds = "".join(f"{kind}, " for kind in kinds)
         raise ValueError(
-            f"{written!r} is no pace: write long code, toll free, short code, "
-            f"12 per second ({_SLOWEST} at least) or off"
+            f"{written!r} is no pace: write {of_kinds}12 per second ({_SLOWEST} at least), auto "
+            "or off"
         )
     return pace
 
 
-def _in_figures(written: str) -> float | None:
-    if written in SMS_PACES:
-        return SMS_PACES[written]
+def _in_figures(written: str, kinds: Mapping[str, float]) -> float | None:
+    if written in kinds:
+        return kinds[written]
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?) per second\s*", written)
     return None if found is None else float(found[1])
 
 
-PaceField = Annotated[Literal["auto", "off"] | float, BeforeValidator(_pace)]
+Pace = Literal["auto", "off"] | float
 
 
 class PaceSettings(Strict):
     """How fast messages leave: mails, and segments of texts, a second."""
 
-    email: PaceField = "auto"
-    sms: PaceField = "auto"
+    email: Annotated[Pace, BeforeValidator(partial(_pace, kinds={}))] = "auto"
+    sms: Annotated[Pace, BeforeValidator(partial(_pace, kinds=SMS_PACES))] = "auto"
     """By the kind of number that texts come from (FACTS.md TW-19), or in figures."""
 
 

@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -105,9 +106,18 @@ def _host(written: str) -> str:
 
 
 def _web_address(written: str) -> str:
-    if not re.fullmatch(r"https?://[^/\s]+(/\S*)?", written):
+    if not re.fullmatch(r"https?://[^/\s]+(/\S*)?", written) or not _leads_somewhere(written):
         raise ValueError(f"{written!r} is no address: write https://shop.example.com")
     return written
+
+
+def _leads_somewhere(url: str) -> bool:
+    """Say whether a URL has a host, and a port that there is."""
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _one_line(written: str) -> str:
@@ -193,7 +203,8 @@ class Settings(Strict):
 
     @model_validator(mode="after")
     def _url_has_no_path_tail(self) -> "Settings":
-        if not re.fullmatch(r"https?://[^/\s]+(/[^\s?#]*)?", self.public_url):
+        is_plain = re.fullmatch(r"https?://[^/\s]+(/[^\s?#]*)?", self.public_url)
+        if is_plain is None or not _leads_somewhere(self.public_url):
             raise ValueError(
                 f"public_url {self.public_url!r} is no address: write https://win.example.com"
             )

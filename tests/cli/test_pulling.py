@@ -13,7 +13,7 @@ from winback.cli import make_app
 
 COMMANDS = (
     "demo check pull rejects lapsed run send respond serve up status report preview campaign "
-    "customer desk voucher db pause resume rehearse settle"
+    "customer desk voucher events db pause resume rehearse settle"
 )
 
 
