@@ -107,6 +107,22 @@ def test_going_on_tells_what_still_stands_still(run: Run) -> None:
     assert last.stdout == "sms goes on\n"
 
 
+def test_a_second_pause_says_why_it_stood_still_already(run: Run, engine: Engine) -> None:
+    """Nobody believes that a reason was kept which was not."""
+    run("pause", "--why", "stocktaking")
+
+    again, bare = run("pause", "--why", "wrong words"), run("pause")
+    facts = json.loads(run("pause", "--why", "wrong words", "--json").stdout)
+
+    assert again.stdout == (
+        "everything stood still already: stocktaking; the reason given now is not kept\n"
+    )
+    assert bare.stdout == "everything stood still already: stocktaking\n"
+    assert (facts["was_paused"], facts["why"]) == (True, "stocktaking")
+    with Session(engine) as session:
+        assert standing_pauses(session).all == "stocktaking"
+
+
 def test_going_on_tells_of_a_channel_that_its_provider_refused(
     run: Run, engine: Engine, now: datetime
 ) -> None:

@@ -11,6 +11,9 @@ import pytest
 
 from tests.cli.conftest import Run
 from tests.shop import make_shop
+from winback.cli import checking
+from winback.cli.online import Part
+from winback.cli.output import whoever
 from winback.errors import WinbackError
 
 FAR = "9" * 23
@@ -75,3 +78,25 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path: Path, words: str) -> None
     os.close(writes)
 
     assert (ended.returncode, ended.stderr) == (0, b"")
+
+
+def test_who_has_no_name_on_this_machine_has_a_number() -> None:
+    """In a container without a user of that number, the brake can be pulled all the same."""
+
+    def ask() -> str:
+        raise KeyError("getpwuid(): uid not found: 4711")
+
+    assert whoever(ask) == f"user {os.getuid()}"
+
+
+def test_what_failed_outside_is_what_check_ends_with(capsys: pytest.CaptureFixture[str]) -> None:
+    """The files may be right; nobody reads that below a key that is refused, as if all were."""
+    checking._tell([], [], [Part("SendGrid key", False, "refused"), Part("SPF", True, "there")])
+
+    told = capsys.readouterr()
+    assert told.out.splitlines() == [
+        "all files are right",
+        "failed SendGrid key: refused",
+        "ok     SPF: there",
+    ]
+    assert told.err == "1 of 2 failed online\n"

@@ -154,6 +154,9 @@ def _tell(mistakes: "list[Mistake]", notices: list[str], parts: "list[Part]") ->
         return
     for notice in notices:
         say(f"note: {notice}")
+    say("all files are right")
     for part in parts:
         say(f"{'ok    ' if part.is_ok else 'failed'} {part.what}: {part.says}")
-    say("all files are right")
+    failed = sum(not part.is_ok for part in parts)
+    if failed:
+        sys.stderr.write(f"{failed} of {len(parts)} failed online\n")

@@ -1,12 +1,20 @@
 """``winback desk``: what waits for a person, and what came of it."""
 
-import getpass
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
-from winback.cli.output import AsJson, AsOf, known_number, opened, print_json, print_table, say
+from winback.cli.output import (
+    AsJson,
+    AsOf,
+    known_number,
+    opened,
+    print_json,
+    print_table,
+    say,
+    whoever,
+)
 
 _SHOWN = 60
 """Characters of a reply that the list shows."""
@@ -96,7 +104,7 @@ def take(
         Session(business.engine) as session,
         committing(session.begin(), "desk.case"),
     ):
-        who = by or getpass.getuser()
+        who = by or whoever()
         take_case(session, case, by=who, now=now)
     say(f"case {case} is {who}'s")
 

@@ -1,8 +1,10 @@
 """What the commands share: options, opening the business, and writing facts out."""
 
+import getpass
 import json
+import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal
@@ -83,6 +85,14 @@ def say(text: str) -> None:
     """Print one line for a person, at once, piped or not."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
+
+
+def whoever(ask: Callable[[], str] = getpass.getuser) -> str:
+    """Give the name of who types; the number where the machine knows no name, as in a container."""
+    try:
+        return ask()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"
 
 
 def _plain(value: object) -> object:

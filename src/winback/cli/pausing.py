@@ -1,12 +1,11 @@
 """``winback pause`` and ``winback resume``: our own switch, for all, a campaign or a channel."""
 
-import getpass
 import re
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from winback.cli.output import AsJson, AsOf, opened, print_json, say
+from winback.cli.output import AsJson, AsOf, opened, print_json, say, whoever
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,25 +42,27 @@ def register(app: typer.Typer) -> None:
         """
         from sqlalchemy.orm import Session
 
-        from winback.enrollment.pausing import OPERATOR
+        from winback.enrollment.pausing import OPERATOR, reason_of
         from winback.enrollment.pausing import pause as stand_still
         from winback.failpoints import committing
         from winback.house import open_switch
 
         with open_switch(as_of) as (engine, now):
             scope, name = _named(engine, campaign, channel, country)
-            said = why or f"paused by {getpass.getuser()}"
+            said = why or f"paused by {whoever()}"
             with Session(engine) as session, committing(session.begin(), "pause.by_hand"):
                 is_new = stand_still(session, scope, name, by=OPERATOR, why=said, now=now)
+                kept = reason_of(session, scope, name)
         if as_json:
-            print_json({"scope": scope, "name": name, "paused": True, "was_paused": not is_new})
+            told = {"scope": scope, "name": name, "paused": True, "was_paused": not is_new}
+            print_json({**told, "why": kept})
             return
         what, option = name or "everything", f" --{scope} {name}" if name else ""
-        say(
-            f"{what} stands still; go on with: winback resume{option}"
-            if is_new
-            else f"{what} stood still"
-        )
+        if is_new:
+            say(f"{what} stands still; go on with: winback resume{option}")
+        else:
+            not_kept = "; the reason given now is not kept" if why and why != kept else ""
+            say(f"{what} stood still already: {kept}{not_kept}")
 
     @app.command()
     def resume(

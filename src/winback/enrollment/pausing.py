@@ -136,6 +136,18 @@ def pause(
 _PAUSE: Final = on_conflict(insert(_PAUSES).returning(_PAUSES.c.id))
 
 
+def reason_of(session: Session, scope: PauseScope, name: str = "") -> str | None:
+    """Give the reason that was given for a pause that stands; None where there is none."""
+    return session.connection().scalar(_REASON, {"scope": scope, "name": name})
+
+
+_REASON: Final = select(_PAUSES.c.why).where(
+    _PAUSES.c.scope == bindparam("scope"),
+    _PAUSES.c.name == bindparam("name"),
+    _PAUSES.c.resumed_at.is_(None),
+)
+
+
 def resume(
     session: Session, scope: PauseScope, name: str = "", *, now: datetime, zone: ZoneInfo
 ) -> bool:
