@@ -49,6 +49,9 @@ _MATRIX: Final = "tests/delivery/test_crash_matrix.py"
 _DIES: Final = (
     f"{_MATRIX}::test_a_day_that_dies_around_a_call_sends_nothing_twice_and_loses_nothing"
 )
+_ONE_ROW: Final = (
+    "tests/delivery/test_one_row.py::test_a_second_row_of_a_step_is_refused_by_the_database"
+)
 _SEND: Final = "src/winback/delivery/"
 _BAD_LINES: Final = "tests/simulation/test_year.py::test_a_month_of_lost_replies_breaks_no_promise"
 
@@ -72,7 +75,10 @@ MUTATIONS: Final = (
                 '["enrollment_id", "step"],\n        unique=False,',
             ),
         ),
-        ("tests/delivery/test_pacing.py",),
+        (
+            f"{_ONE_ROW}[sqlite-queued-False]",
+            f"{_ONE_ROW}[postgresql-accepted-True]",
+        ),
     ),
     Mutation(
         "the claim is written after the call, with its result",
