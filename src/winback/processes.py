@@ -69,14 +69,15 @@ def stop(process: subprocess.Popen[bytes], *, patience: float = _GIVES_BACK_SECO
     """
     family = {process.pid}
     try:
-        _end(process, family, signal.SIGTERM, patience)
+        _end(family, signal.SIGTERM, patience)
     finally:
-        _end(process, family, signal.SIGKILL, _DIES_SECONDS)
+        _end(family, signal.SIGKILL, _DIES_SECONDS)
+        with suppress(subprocess.TimeoutExpired):
+            # Its threads may take a moment longer than itself.
+            process.wait(_DIES_SECONDS)
 
 
-def _end(
-    process: subprocess.Popen[bytes], family: set[int], word: signal.Signals, patience: float
-) -> None:
+def _end(family: set[int], word: signal.Signals, patience: float) -> None:
     """Tell each of a family once, also who joins it meanwhile, and wait until none lives."""
     told: set[int] = set()
     deadline = monotonic() + patience
@@ -90,7 +91,6 @@ def _end(
                 with suppress(ProcessLookupError):
                     os.kill(one.pid, word)
         sleep(_LOOKS_SECONDS)
-    process.poll()
 
 
 def _living(family: set[int]) -> list[Kin]:
