@@ -91,7 +91,11 @@ def test_who_has_no_name_on_this_machine_has_a_number() -> None:
 
 def test_what_failed_outside_is_what_check_ends_with(capsys: pytest.CaptureFixture[str]) -> None:
     """The files may be right; nobody reads that below a key that is refused, as if all were."""
-    checking._tell([], [], [Part("SendGrid key", False, "refused"), Part("SPF", True, "there")])
+    checking._tell(
+        [],
+        [],
+        [Part("SendGrid key", is_ok=False, says="refused"), Part("SPF", is_ok=True, says="there")],
+    )
 
     told = capsys.readouterr()
     assert told.out.splitlines() == [
