@@ -15,6 +15,7 @@ from werkzeug import Request, Response
 
 from tests.conftest import NOW
 from tests.delivery.shop import Shop, make_business
+from winback.business import Business
 from winback.clock import SetClock
 from winback.database.tables import Alert, ChannelPause, Event, Message, Pause, StageRun
 from winback.delivery.brakes import apply_brakes
@@ -22,6 +23,7 @@ from winback.delivery.leases import beat, begin_worker
 from winback.delivery.news import apply_news
 from winback.delivery.settling import Verdict, settle_by_hand
 from winback.enrollment.pausing import OPERATOR, PauseScope, pause
+from winback.errors import Mistake
 from winback.listening import watching
 from winback.outcomes.runs import usual_rest
 from winback.providers.outgoing import Unclear
@@ -320,6 +322,24 @@ def test_events_that_cannot_be_read_are_told_each_day_that_brings_more(engine: E
     assert hear(NOW + HOUR) == []
     assert hear(NOW + 9 * DAY)[0].startswith("3 events could not be read")
     assert _look(shop, NOW + 10 * DAY) == []
+
+
+def test_who_read_the_files_long_ago_leaves_what_they_tell(engine: Engine) -> None:
+    """The web part lives for weeks; a run that sees a new mistake tells it once, not each run."""
+    edit = Mistake("templates/six-month/concern.mjml", 3, "unknown variable", "")
+    long_ago = make_business(engine)
+    of_today = replace(long_ago, shelf=replace(long_ago.shelf, mistakes=(edit,)))
+
+    def look(business: Business, hour: int, *, knows_files: bool) -> list[str]:
+        at = NOW + hour * HOUR
+        return look_after(business, now=at, at=at, knows_files=knows_files)
+
+    assert look(of_today, 0, knows_files=True)[0].startswith("1 template cannot go live")
+    assert look(long_ago, 1, knows_files=False) == []
+    assert look(of_today, 2, knows_files=True) == [], "told already, and standing still"
+    assert look(long_ago, 3, knows_files=True) == []
+    assert look(of_today, 4, knows_files=False) == [], "mended since, for all that it knows"
+    assert _standing(engine) == []
 
 
 def test_the_web_process_notices_that_nothing_runs(engine: Engine, httpserver: HTTPServer) -> None:

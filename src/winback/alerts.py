@@ -62,16 +62,23 @@ _TAKE_FROM_THE_DEAD: Final = delete(_TURNS).where(
 )
 
 
-def follow(engine: Engine, standing: Mapping[str, str], *, now: datetime) -> list[str]:
+def follow(
+    engine: Engine, standing: Mapping[str, str], *, now: datetime, but: tuple[str, ...] = ()
+) -> list[str]:
     """Let exactly these alerts stand: key to sentence. New ones are raised, others are ended.
 
     Gives the sentences that were raised here and now, which are logged. Safe to repeat: one that
-    stands already keeps its first words and is not told again. Owns its transaction, and has none
-    where nothing changed.
+    stands already keeps its first words and is not told again. Those whose keys begin with a word
+    of ``but`` are left as they are: who looks cannot know of them. Owns its transaction, and has
+    none where nothing changed.
     """
     with engine.execution_options(winback_reads_only=True).connect() as reader:
-        known = set(reader.scalars(_STANDING))
-    new = [(key, text) for key, text in standing.items() if key not in known]
+        known = {key for key in reader.scalars(_STANDING) if not key.startswith(but)}
+    new = [
+        (key, text)
+        for key, text in standing.items()
+        if key not in known and not key.startswith(but)
+    ]
     over = [{"b_key": key, "b_now": now} for key in sorted(known - standing.keys())]
     if not new and not over:
         return []

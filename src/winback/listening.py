@@ -69,7 +69,7 @@ def watching(business: Business, clock: Clock, *, every_seconds: float) -> Itera
         while not is_over.wait(every_seconds):
             try:
                 now = clock.now()
-                look_after(business, now=now, at=now)
+                look_after(business, now=now, at=now, knows_files=False)
             except Exception as broken:  # noqa: BLE001 - the edge of a thread that must live
                 # What it says itself may hold an address of the database.
                 _log.error("could not look after the business: %s", type(broken).__name__)

@@ -28,16 +28,23 @@ SILENT_AFTER: Final = timedelta(hours=26)
 """A day and some patience: so long after a send run ended well, work that is due is an alarm."""
 
 
-def look_after(business: Business, *, now: datetime, at: datetime) -> list[str]:
+_OF_FILES: Final = ("low_stock:", "codes_to_export:", "failing_templates:")
+"""Alerts that only the files tell, as they are now."""
+
+
+def look_after(
+    business: Business, *, now: datetime, at: datetime, knows_files: bool = True
+) -> list[str]:
     """Note what stands and tell what is new; gives what was raised or told by this look.
 
     ``now`` is the instant the business stands at, ``at`` the machine's clock, by which runs are
-    dated. Safe to repeat. Blocks while it talks to alert targets.
+    dated. Without ``knows_files``, as in a process that read them long ago, what only the files
+    tell is neither raised nor ended. Safe to repeat. Blocks while it talks to alert targets.
     """
     engine = business.engine
     with Session(engine.execution_options(winback_reads_only=True)) as session:
         standing = dict(_standing(session, business, now=now, at=at))
-    raised = follow(engine, standing, now=at)
+    raised = follow(engine, standing, now=at, but=() if knows_files else _OF_FILES)
     targets = [url.get_secret_value() for url in business.environment.alert_urls]
     told = tell(engine, targets, business=business.settings.business.name, now=at)
     # In this order, each once: what another process raised may be told here only now.
