@@ -61,7 +61,7 @@ def register(app: typer.Typer) -> None:
 def _server(
     stack: ExitStack, var: Path, given: str | None, port: int
 ) -> "tuple[str, Mapping[str, str]]":
-    from winback.dashboard import answers, dashboard, free_places, is_free
+    from winback.dashboard import answers, dashboard, is_free
     from winback.errors import ConfigError
 
     if given is not None and answers(given):
@@ -72,7 +72,6 @@ def _server(
         )
     say("starting Prefect's server; the first time takes half a minute")
     running = stack.enter_context(dashboard(var / "prefect", port))
-    free_places(running.api_url)
     return running.url, running.environment
 
 
