@@ -7,10 +7,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from datetime import date
+from http import HTTPStatus
 from pathlib import Path
 from threading import Event
 from time import monotonic
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
@@ -21,17 +23,26 @@ from winback.processes import start_apart, stop
 
 TODAY = date(2026, 3, 2)
 PATIENCE_SECONDS = 120
+_TRIES = 20
 
 
 def ask(server: Dashboard, path: str, body: dict[str, Any] | None = None) -> Any:
-    """Ask the server's API, as the dashboard does."""
+    """Ask the server's API, as the dashboard does; again where its SQLite was just locked."""
     request = Request(  # noqa: S310 - our own server
         f"{server.api_url}{path}",
         data=json.dumps(body if body is not None else {}).encode(),
         headers={"Content-Type": "application/json"},
     )
-    with urlopen(request, timeout=10) as reply:  # noqa: S310
-        return json.load(reply)
+    for _ in range(_TRIES):
+        try:
+            with urlopen(request, timeout=10) as reply:  # noqa: S310
+                return json.load(reply)
+        except HTTPError as busy:
+            busy.close()
+            if busy.code != HTTPStatus.SERVICE_UNAVAILABLE:
+                raise
+            Event().wait(0.5)
+    raise AssertionError("the server stays busy")
 
 
 def wait_for(found: Callable[[], Any]) -> Any:
