@@ -1,6 +1,7 @@
 """What a person must be able to do while an edited file has a mistake: stop, settle, look."""
 
 import json
+import socket
 from datetime import date, datetime
 from pathlib import Path
 
@@ -130,6 +131,18 @@ def test_status_stands_and_says_that_a_file_has_a_mistake(run: Run, home: Path) 
         "2 mistakes keep every run from beginning, first config/campaigns/six-month.yaml:1; "
         "run: winback check"
     ) in says
+
+
+def test_the_web_part_serves_while_a_file_has_a_mistake(run: Run, home: Path) -> None:
+    """After a restart, too, whoever unsubscribes is heard (P3); the mistake is told."""
+    spoil(home, CAMPAIGN, FACTS)
+
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        result = run("serve", "--port", str(other.getsockname()[1]))
+
+    # It came as far as the port, which somebody else has.
+    assert "nobody can listen" in str(result.exception)
+    assert "config/campaigns/six-month.yaml:1: unknown key 'holdouts'" in result.stderr
 
 
 def test_what_sends_still_needs_every_file(run: Run, home: Path) -> None:

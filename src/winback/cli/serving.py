@@ -1,6 +1,7 @@
 """``winback serve``: webhooks in and the public pages, and nothing else."""
 
 import logging
+import sys
 from typing import Annotated
 
 import typer
@@ -25,7 +26,10 @@ def serve(
 
     # Access logs would hold tokens; ours hold ids and counts (promise P11).
     logging.getLogger("winback").setLevel(logging.INFO)
-    with opened(writes=False) as (business, _):
+    # Who unsubscribes does not wait until a mistake in a campaign is put right (promise P3).
+    with opened(writes=False, needs_files=False) as (business, _):
+        for mistake in business.mistakes:
+            sys.stderr.write(f"{mistake}\n")
         name = business.settings.business.name
         serve_web(
             business,
