@@ -54,6 +54,13 @@ _ONE_ROW: Final = (
 )
 _SEND: Final = "src/winback/delivery/"
 _BAD_LINES: Final = "tests/simulation/test_year.py::test_a_month_of_lost_replies_breaks_no_promise"
+_GATE: Final = f"{_SEND}gate.py"
+_NEVER: Final = "    if False:\n        yield"
+_NO_CONSENT: Final = '    if False:\n        yield f"no consent'
+_YEARS: Final = tuple(
+    f"tests/simulation/test_year.py::test_a_year_keeps_every_promise[{seed}]" for seed in range(5)
+)
+"""The years of every day: what one of them finds is found there, by no test of the very line."""
 
 MUTATIONS: Final = (
     Mutation(
@@ -233,6 +240,90 @@ MUTATIONS: Final = (
             ),
         ),
         ("tests/delivery/test_hours.py",),
+    ),
+    Mutation(
+        "our own switch is not looked at, in the claim and before the call",
+        (
+            Change(
+                f"{_SEND}claiming.py",
+                "rows = [row for row in found if pauses.stops(row.campaign, row.channel) is None]",
+                "rows = list(found)",
+            ),
+            Change(
+                f"{_SEND}calling.py",
+                "        why = self._paused(claimed)\n",
+                "        why = None\n",
+            ),
+        ),
+        _YEARS,
+    ),
+    Mutation(
+        "a purchase since does not stop a message",
+        (Change(_GATE, "    if asked.has_purchased_since:\n        yield", _NEVER),),
+        _YEARS,
+    ),
+    Mutation(
+        "a voucher that has expired is sent",
+        (
+            Change(_GATE, "    if asked.has_lost_voucher:\n        yield", _NEVER),
+            Change(f"{_SEND}taking.py", " if carried.expires_at > run.now}", "}"),
+        ),
+        _YEARS,
+    ),
+    Mutation(
+        "consent is not asked by the gate",
+        (Change(_GATE, '    if not asked.has_consent:\n        yield f"no consent', _NO_CONSENT),),
+        _YEARS,
+    ),
+    Mutation(
+        "the state of the enrollment is not asked by the gate",
+        (
+            Change(
+                _GATE,
+                "if not asked.is_answer and state is not EnrollmentState.ACTIVE:",
+                "if False:",
+            ),
+            Change(
+                _GATE,
+                "    if state is not EnrollmentState.ACTIVE:\n        return f",
+                "    if False:\n        return f",
+            ),
+        ),
+        _YEARS,
+    ),
+    Mutation(
+        "what is stale is not dropped",
+        (
+            Change(_GATE, "    if asked.now >= asked.drop_at:\n", "    if False:\n"),
+            Change(
+                f"{_SEND}planning.py",
+                "    if asked.now >= asked.drop_at:\n        why",
+                "    if False:\n        why",
+            ),
+        ),
+        _YEARS,
+    ),
+    Mutation(
+        "a no in a written reply is taken for a reply",
+        (
+            Change(
+                "src/winback/responses/replies.py",
+                "            say_no(hand, matched, event, SuppressionReason.STOPPED)\n",
+                "            _hand_over(hand, matched, event, text=text, understood=understood)\n",
+            ),
+        ),
+        _YEARS,
+    ),
+    Mutation(
+        "a written reply does not hand over",
+        (
+            Change(
+                "src/winback/responses/replies.py",
+                "progress.hand_over(hand.session, enrollment.id, now=hand.now, why=why)",
+                "False",
+            ),
+        ),
+        _YEARS,
     ),
 )
 

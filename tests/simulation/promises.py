@@ -77,7 +77,7 @@ class Promises:
                 self.broken.append("the holdout is left alone (P8)")
             call = self._call(message, row)
             self._got_before(session, call)
-        self.broken += [f"{call}: {why}" for why in self._against(call, row)]
+        self.broken += [f"{why}: {call}" for why in self._against(call, row)]
         if message.send_id in self.calls:
             self.broken.append("a send id is used once")
         self.calls[message.send_id] = call

@@ -21,6 +21,7 @@ from tests.simulation.town import Town
 from winback import day
 from winback.database.engine import make_engine
 from winback.day import Day
+from winback.states import Channel
 
 STAGES = st.sampled_from((day.pull, day.detect, day.send, day.respond, day.measure))
 PEOPLE = 6
@@ -70,10 +71,20 @@ class Story(RuleBasedStateMachine):
         """Let providers report and people answer, later."""
         self.town.react()
 
-    @rule(who=WHO, by=st.sampled_from(("text", "page", "complaint")))
+    @rule(who=WHO, by=st.sampled_from(("text", "keyword", "reply", "page", "complaint")))
     def say_no(self, who: int, by: str) -> None:
         """Let somebody say no, by one of the roads."""
         self.town.say_no(self.town.persons[who], by)
+
+    @rule(who=WHO)
+    def write(self, who: int) -> None:
+        """Let somebody write what a person must answer."""
+        self.town.write(self.town.persons[who], "Are you open on Sunday?")
+
+    @rule(who=WHO, channel=st.sampled_from((Channel.EMAIL, Channel.SMS)))
+    def withdraw(self, who: int, channel: Channel) -> None:
+        """Let a source's file take back a consent."""
+        self.town.withdraw(self.town.persons[who], channel)
 
     @rule(who=WHO, days_ago=st.integers(0, 60))
     def purchase(self, who: int, days_ago: int) -> None:
@@ -108,7 +119,7 @@ class Story(RuleBasedStateMachine):
 
 
 def test_no_story_breaks_a_promise(sqlite_template: Path) -> None:
-    """P1 to P4, P6, P8 and P10 in any order of events."""
+    """P1 to P4, P6 to P8 and P10 in any order of events."""
     Story.template = sqlite_template
     stories = int(os.environ.get("WINBACK_STORIES", "10"))
     run_state_machine_as_test(

@@ -62,7 +62,7 @@ def _move_to(town: Town, on: date, hour: int) -> None:
 
 @pytest.mark.parametrize("seed", seeds())
 def test_a_year_keeps_every_promise(seed: int, tmp_path: Path, sqlite_engine: Engine) -> None:
-    """P1 to P4, P6, P8 and P10, whatever fails, dies, is late or comes twice (DS-22)."""
+    """P1 to P4, P6 to P8 and P10, whatever fails, dies, is late or comes twice (DS-22)."""
     town = Town(seed, tmp_path / "home", sqlite_engine)
     promises = play(town)
     accepted = sum(len(provider.taken) for provider in town.providers.values())

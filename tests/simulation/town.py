@@ -166,6 +166,8 @@ class Town:
         campaign = self.home / "config" / "campaigns" / "six-month.yaml"
         text = campaign.read_text(encoding="utf-8")
         text = text.replace("cooldown: 12 months", "cooldown: 1 month").replace("2000}", "9}")
+        # A reminder that waits for a decent hour may come too late for its voucher.
+        text = text.replace("before_expiry: 4 days", "before_expiry: 1 day")
         campaign.write_text(text, encoding="utf-8")
         (self.home / "data").mkdir()
         for name in ("till", "shop"):
