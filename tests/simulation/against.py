@@ -93,13 +93,11 @@ def _waits(call: Call, record: Record, before: Sequence[Call]) -> Iterator[str]:
         return
     by = call.run_began
     since = [one for one in record.known(by) if one.number in call.group and one.at >= min(began)]
-    resumed = [one.at for one in since if one.what is What.RESUMED]
     for one in since:
         if one.what is What.PARTED:
             yield "has parted"
-        elif one.what in (What.WROTE, What.COMPLAINED_OF_SERVICE) and not any(
-            at >= one.at for at in resumed
-        ):
+        elif one.what in (What.WROTE, What.COMPLAINED_OF_SERVICE):
+            # No associate of this town gives anybody back to the timeline.
             yield "waits for an associate (P7)"
 
 

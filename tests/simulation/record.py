@@ -31,8 +31,6 @@ class What(Enum):
     """A written reply that is no no: an associate answers, automation waits (P7)."""
     COMPLAINED_OF_SERVICE = auto()
     """The reason of the page that is handed over, too."""
-    RESUMED = auto()
-    """An associate gave the person back to the timeline."""
     PARTED = auto()
     BOUGHT = auto()
     MAY_WRITE = auto()
