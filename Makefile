@@ -14,7 +14,7 @@ demo: install
 	$(BIN)/winback demo
 
 test: install-dev browser
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 check: install-dev
 	$(BIN)/ruff format --check .
