@@ -16,6 +16,14 @@ from winback.database.engine import make_engine
 TODAY = date(2026, 3, 2)
 
 
+_ONE_IS_ENOUGH = pytest.mark.parametrize(
+    "database_url",
+    ["sqlite", pytest.param("postgresql", marks=pytest.mark.soak)],
+    indirect=True,
+)
+"""What is read of files and told in words is the same on both databases; a process takes seconds."""
+
+
 @pytest.fixture
 def shop(tmp_path: Path, database_url: str) -> Path:
     """Give a home folder with twenty lapsed customers, on each of the two servers."""
@@ -58,6 +66,7 @@ def test_the_next_days_are_told_and_nothing_is_written(shop: Path, database_url:
     assert list((shop / "var").glob("rehearsal-*")) == []
 
 
+@_ONE_IS_ENOUGH
 def test_what_is_deployed_is_followed(shop: Path) -> None:
     """P9: with Prefect the schedules are those of prefect.yaml, unless the command says others."""
     winback(shop, "pull")
@@ -103,6 +112,7 @@ def test_what_is_up_beside_it_is_followed(tmp_path: Path, httpserver: HTTPServer
     assert noted_server(home / "var") is None
 
 
+@_ONE_IS_ENOUGH
 def test_what_a_person_reads_names_nobody(shop: Path) -> None:
     """The table holds days and counts, and says when winback is taken to run."""
     winback(shop, "pull")
@@ -116,6 +126,7 @@ def test_what_a_person_reads_names_nobody(shop: Path) -> None:
     assert "@" not in told.stdout
 
 
+@_ONE_IS_ENOUGH
 def test_a_time_that_the_database_has_passed_is_refused(shop: Path) -> None:
     """Days that are over cannot be rehearsed; the sentence says from when on."""
     assert winback(shop, "run", "--as-of", "2026-03-05").returncode == 0
