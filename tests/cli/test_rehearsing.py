@@ -21,7 +21,7 @@ _ONE_IS_ENOUGH = pytest.mark.parametrize(
     ["sqlite", pytest.param("postgresql", marks=pytest.mark.soak)],
     indirect=True,
 )
-"""What is read of files and told in words is the same on both databases; a process takes seconds."""
+"""What is read of files and told in words is the same on both; each process takes seconds."""
 
 
 @pytest.fixture
