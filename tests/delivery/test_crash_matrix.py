@@ -92,7 +92,10 @@ _ONCE: Final = ("voucher.redeem", "settle.by_hand")
 Begin = Callable[[], AbstractContextManager[Life]]
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+@pytest.fixture(
+    scope="module",
+    params=["sqlite", pytest.param("postgresql", marks=pytest.mark.soak)],
+)
 def server(request: pytest.FixtureRequest) -> str | None:
     """Give each of the two database servers: None stands for SQLite, which needs none."""
     if request.param == "sqlite":

@@ -87,7 +87,11 @@ def test_kills_that_could_break_nothing_prove_nothing(
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 @pytest.mark.parametrize(
-    "kills", [pytest.param(5, id="5"), pytest.param(200, id="200", marks=pytest.mark.soak)]
+    "kills",
+    [
+        pytest.param(5, id="5", marks=pytest.mark.soak),
+        pytest.param(200, id="200", marks=pytest.mark.soak),
+    ],
 )
 def test_workers_killed_at_any_instant_send_nothing_twice_and_lose_nothing(
     request: pytest.FixtureRequest, tmp_path: Path, database: str, kills: int
