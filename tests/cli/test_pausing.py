@@ -2,53 +2,22 @@
 
 import json
 import re
-import shutil
 from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
 
 import pytest
-import typer
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from tests.enrollment.shop import add_customer, add_enrollment, make_campaign
-from winback.cli import pausing, reporting
 from winback.delivery.closing import close_channel
 from winback.enrollment.pausing import BRAKE, Pauses, PauseScope, pause, standing_pauses
 from winback.errors import ConfigError
 from winback.states import Channel
 
-ROOT = Path(__file__).parents[2]
 Run = Callable[..., Result]
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    """Give a home folder of the shipped example."""
-    for folder in ("config", "templates"):
-        shutil.copytree(ROOT / folder, tmp_path / "home" / folder)
-    return tmp_path / "home"
-
-
-@pytest.fixture
-def run(home: Path, database_url: str) -> Run:
-    """Give a way to call the commands in a home of its own, on both databases."""
-    app = typer.Typer()
-    app.callback()(lambda: None)
-    pausing.register(app)
-    reporting.register(app)
-    environment = {
-        "WINBACK_HOME": str(home),
-        "WINBACK_DATABASE_URL": database_url,
-        "WINBACK_SECRET": "made up",
-    }
-
-    def call(*args: str) -> Result:
-        return CliRunner().invoke(app, [*args], env=environment)
-
-    return call
 
 
 def rename_campaign(home: Path) -> None:
